@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Every byte of a TCP stream is judged once: from segments to requests and answers. */
+#ifndef UM_LIB_JUDGE_H
+#define UM_LIB_JUDGE_H
+
+#include "lib/http.h"
+#include "lib/packet.h"
+#include "lib/requests.h"
+#include "lib/tls.h"
+
+/* One stretch of payload while it is judged. The cursor is scan.base + scan.w.pos. */
+struct um_judge {
+	struct um_scan scan;
+	u64 now;
+	u32 end;  /* offset in the packet behind the last byte */
+	u32 sent; /* 1: this socket sent it */
+	u32 held; /* 1 + slot of um_held the bytes are in; 0: they are in the packet */
+	u32 held_len; /* bytes kept of a held segment */
+	u32 next; /* sequence number behind the last byte */
+};
+
+#define um_flag(s, bits) __sync_fetch_and_or(&(s)->flags, (bits))
+
+#define UM_LOST_TRIES 64
+
+static __always_inline u32 um_cursor(const struct um_judge *j)
+{
+	return j->scan.base + j->scan.w.pos;
+}
+
+static __always_inline void um_opaque(struct um_socket *s, u8 l7)
+{
+	if (l7)
+		s->l7 = l7;
+	s->sent.phase = UM_PHASE_OPAQUE;
+	s->received.phase = UM_PHASE_OPAQUE;
+}
+
+/* Framing is lost: what was waiting for an answer cannot be matched any more. Counted, not guessed. Global. */
+__noinline int um_lose(struct um_socket *s)
+{
+	struct um_edge_key key = {};
+	struct um_edge *edge;
+
+	if (!s)
+		return 0;
+	s->sent.phase = UM_PHASE_LOST;
+	s->received.phase = UM_PHASE_LOST;
+	s->sent.tries = 0;
+	s->runs_head = s->runs_tail;
+	s->answering = 0;
+	if (um_flag(s, UM_SOCKET_DESYNC) & UM_SOCKET_DESYNC)
+		return 0;
+	UM_COUNT(desyncs);
+	um_resolve_server(s);
+	um_edge_key_of(s, &key);
+	edge = um_edge_of(&key);
+	if (edge)
+		__sync_fetch_and_add(&edge->desyncs, 1);
+	return 0;
+}
+
+/* What should have begun a message does not look like one. */
+static __always_inline void um_not_http(struct um_socket *s, struct um_stream *st)
+{
+	if (st->flags & UM_STREAM_RETRY) {
+		st->phase = UM_PHASE_LOST;
+		if (++st->tries >= UM_LOST_TRIES)
+			um_opaque(s, s->l7 ? 0 : UM_L7_TCP);
+	} else if (s->l7 == UM_L7_HTTP1) {
+		um_lose(s);
+	} else {
+		um_opaque(s, UM_L7_TCP);
+	}
+}
+
+static __always_inline void um_copy_target(struct __sk_buff *skb, struct um_socket *s,
+					   const struct um_judge *j)
+{
+	u32 at = j->scan.target, len = skb->len - at;
+
+	s->path_len = 0;
+	if (!at || j->held || at >= skb->len)
+		return;
+	if (len > UM_PATH_LEN)
+		len = UM_PATH_LEN;
+	asm volatile("" : "+r"(len));
+	if (len > 0 && len <= UM_PATH_LEN && !bpf_skb_load_bytes(skb, at, s->path, len))
+		s->path_len = len;
+}
+
+static __always_inline void um_on_request(struct __sk_buff *skb, struct um_socket *s,
+					  struct um_stream *st, struct um_judge *j)
+{
+	if (st->flags & UM_STREAM_RETRY) {
+		/* Found the framing (again): answers are taken from the next one on. */
+		st->flags &= ~UM_STREAM_RETRY;
+		s->runs_head = s->runs_tail;
+	}
+	s->l7 = UM_L7_HTTP1;
+	if (um_request_begins(s, st->start_ns, j->scan.detail)) {
+		um_lose(s);
+		return;
+	}
+	um_copy_target(skb, s, j);
+}
+
+static __always_inline void um_on_status(struct um_socket *s, u32 status)
+{
+	u64 bytes = 0;
+
+	s->answer_status = status;
+	s->answering = 0;
+	if (status < 200 && status != 101)
+		return; /* an interim answer (RFC 9110 15.2) is not the answer */
+	if (um_take_request(s, &bytes))
+		return; /* nobody asked (a 408 on an idle connection): parsed, not counted */
+	__sync_fetch_and_add(&s->late_request_bytes, bytes);
+	s->answering = 1;
+}
+
+static __always_inline void um_answered(struct um_socket *s, struct um_stream *st, bool ended,
+					u64 now)
+{
+	u64 bytes;
+
+	if (!s->answering)
+		return;
+	bytes = s->answering == 1 ? __sync_lock_test_and_set(&s->late_request_bytes, 0) : 0;
+	um_count_answer(s, st, bytes, s->answering == 2, ended, now);
+	s->answering = ended ? 0 : 2;
+}
+
+static __always_inline void um_on_end(struct um_socket *s, struct um_stream *st, bool answer,
+				      u64 now)
+{
+	st->phase = UM_PHASE_START;
+	st->flags &= ~UM_STREAM_MESSAGE;
+	if (answer)
+		um_answered(s, st, true, now);
+	else
+		um_request_ended(s, st->bytes);
+}
+
+/* The head of an answer ended: RFC 9112 6.3 says how long the body is. */
+static __always_inline void um_on_answer_head(struct um_socket *s, struct um_stream *st,
+					      struct um_judge *j)
+{
+	u32 status = s->answer_status;
+	bool bodiless = s->answer_method == UM_METHOD_HEAD || status == 204 || status == 304;
+
+	if (status < 200 && status != 101) {
+		st->phase = UM_PHASE_START;
+		return;
+	}
+	if (status == 101 ||
+	    (s->answer_method == UM_METHOD_CONNECT && status < 300 && s->answering)) {
+		um_answered(s, st, true, j->now);
+		um_flag(s, UM_SOCKET_TUNNEL);
+		um_opaque(s, 0);
+		return;
+	}
+	if (bodiless && s->answering) {
+		um_on_end(s, st, true, j->now);
+		return;
+	}
+	if (st->flags & UM_STREAM_CHUNKED) {
+		st->phase = UM_PHASE_CHUNK;
+		st->remain = 0;
+	} else if (!(st->flags & UM_STREAM_LENGTH)) {
+		st->phase = UM_PHASE_UNTIL_CLOSE;
+	} else if (!st->remain) {
+		um_on_end(s, st, true, j->now);
+		return;
+	} else {
+		st->phase = UM_PHASE_BODY;
+		if (st->remain <= j->end - um_cursor(j))
+			return; /* all of it is here: head and end are counted together */
+	}
+	um_answered(s, st, false, j->now);
+}
+
+static __always_inline void um_on_request_head(struct um_socket *s, struct um_stream *st,
+					       struct um_judge *j)
+{
+	if (st->flags & UM_STREAM_CHUNKED) {
+		st->phase = UM_PHASE_CHUNK;
+		st->remain = 0;
+	} else if (st->flags & UM_STREAM_LENGTH && st->remain) {
+		st->phase = UM_PHASE_BODY;
+	} else {
+		um_on_end(s, st, false, j->now);
+	}
+}
+
+static __always_inline void um_on_tls(struct __sk_buff *skb, struct um_socket *s,
+				      struct um_stream *st, struct um_judge *j)
+{
+	u8 begin[3] = {};
+	struct bpf_sock *sk = skb->sk;
+	struct um_tls *tls;
+
+	if (bpf_skb_load_bytes(skb, um_cursor(j), begin, sizeof(begin)) || begin[1] != 3) {
+		um_not_http(s, st);
+		return;
+	}
+	um_opaque(s, UM_L7_TLS);
+	if (begin[0] != 0x16 || !sk)
+		return;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return;
+	tls = bpf_sk_storage_get(&um_tls, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!tls) {
+		UM_COUNT(storage_failed);
+		return;
+	}
+	um_client_hello(skb, um_cursor(j), tls);
+	/* The answer's first segment names the version. */
+	s->tls_seen = 1;
+	(j->sent ? &s->received : &s->sent)->phase = UM_PHASE_START;
+}
+
+static __always_inline void um_on_event(struct __sk_buff *skb, struct um_socket *s,
+					struct um_stream *st, struct um_judge *j, int event)
+{
+	switch (event) {
+	case UM_EVENT_REQUEST:
+		um_on_request(skb, s, st, j);
+		break;
+	case UM_EVENT_STATUS:
+		um_on_status(s, j->scan.detail);
+		break;
+	case UM_EVENT_HEAD:
+		if (st->flags & UM_STREAM_BAD && !(st->flags & UM_STREAM_CHUNKED))
+			um_lose(s);
+		else if (j->scan.is_answer)
+			um_on_answer_head(s, st, j);
+		else
+			um_on_request_head(s, st, j);
+		break;
+	case UM_EVENT_END:
+		um_on_end(s, st, j->scan.is_answer, j->now);
+		break;
+	case UM_EVENT_NOT_HTTP:
+		um_not_http(s, st);
+		break;
+	case UM_EVENT_HTTP2:
+		um_opaque(s, UM_L7_HTTP2);
+		break;
+	case UM_EVENT_TLS:
+		um_on_tls(skb, s, st, j);
+		break;
+	case UM_EVENT_LOST:
+		um_lose(s);
+		break;
+	}
+}
+
+/* Moves the cursor over bytes nobody needs to read. */
+static __always_inline void um_pass(struct um_judge *j, u32 bytes)
+{
+	struct um_window *w = &j->scan.w;
+
+	if (bytes <= w->len - w->pos) {
+		w->pos += bytes;
+	} else {
+		j->scan.base += w->pos + bytes;
+		w->pos = 0;
+		w->len = 0;
+	}
+}
+
+static __always_inline void um_pass_body(struct um_socket *s, struct um_stream *st,
+					 struct um_judge *j)
+{
+	u32 here = j->end - um_cursor(j);
+	u32 bytes = st->remain < here ? (u32)st->remain : here;
+
+	um_pass(j, bytes);
+	st->bytes += bytes;
+	st->remain -= bytes;
+	if (st->remain)
+		return;
+	if (st->phase == UM_PHASE_BODY) {
+		um_on_end(s, st, j->scan.is_answer, j->now);
+	} else {
+		st->phase = UM_PHASE_CHUNK;
+		st->match = 0;
+	}
+}
+
+/* Bytes of a held segment that were kept. */
+static __always_inline int um_load_held(struct __sk_buff *skb, struct um_judge *j, u32 at, u32 len)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct um_held *held;
+	u32 slot = j->held - 1;
+
+	if (!sk)
+		return -1;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return -1;
+	held = bpf_sk_storage_get(&um_held, sk, 0, 0);
+	if (!held || slot >= UM_HELD_SEGMENTS || at >= UM_HELD_BYTES || at >= j->held_len)
+		return -1;
+	if (len > j->held_len - at)
+		len = j->held_len - at;
+	asm volatile("" : "+r"(len));
+	if (len < 1 || len > UM_WINDOW)
+		return -1;
+	j->scan.w.len = len;
+	return bpf_probe_read_kernel(j->scan.w.data, len, held->segments[slot].data + at);
+}
+
+/* Fills the window from the cursor on. */
+static __always_inline int um_fill(struct __sk_buff *skb, struct um_judge *j)
+{
+	struct um_window *w = &j->scan.w;
+	u32 at = um_cursor(j), len = j->end - at;
+
+	j->scan.base = at;
+	w->pos = 0;
+	if (len > UM_WINDOW)
+		len = UM_WINDOW;
+	w->len = len;
+	if (j->held)
+		return um_load_held(skb, j, at, len);
+	asm volatile("" : "+r"(len));
+	if (len < 1 || len > UM_WINDOW)
+		return -1;
+	return bpf_skb_load_bytes(skb, at, w->data, len);
+}
+
+/*
+ * One turn: skip body bytes, or read on until something happens. Returns 0 when the stretch is used
+ * up. Global: checked once, however often it is called.
+ */
+__noinline int um_turn(struct __sk_buff *skb, struct um_socket *s, struct um_judge *j)
+{
+	struct um_stream *st;
+	u32 before;
+	int event;
+
+	if (!s || !j)
+		return 0;
+	st = j->sent ? &s->sent : &s->received;
+	if (um_cursor(j) >= j->end || st->phase >= UM_PHASE_OPAQUE)
+		return 0;
+	if (st->phase == UM_PHASE_UNTIL_CLOSE) {
+		st->bytes += j->end - um_cursor(j);
+		return 0;
+	}
+	if (st->phase == UM_PHASE_BODY || st->phase == UM_PHASE_CHUNK_DATA) {
+		um_pass_body(s, st, j);
+		return 1;
+	}
+	if (j->scan.w.pos >= j->scan.w.len && um_fill(skb, j)) {
+		um_lose(s);
+		return 0;
+	}
+	if (st->phase == UM_PHASE_START) {
+		st->start_ns = j->now;
+		st->bytes = 0;
+	}
+	before = j->scan.w.pos;
+	event = um_http_scan(st, &j->scan);
+	st->bytes += j->scan.w.pos - before;
+	if (event)
+		um_on_event(skb, s, st, j, event);
+	return 1;
+}
+
+#endif

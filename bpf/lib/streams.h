@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+/* From segments, in whatever order they come, to one ordered stream per direction. */
+#ifndef UM_LIB_STREAMS_H
+#define UM_LIB_STREAMS_H
+
+#include "lib/judge.h"
+
+#define UM_TURNS 12        /* enough for all but pipelined and chunked traffic */
+#define UM_MORE_TURNS 8192 /* a 64 KiB segment of the shortest pipelined requests */
+#define UM_MORE_TURNS_OLD 384 /* where the kernel has no bpf_loop (before 5.17) */
+
+struct um_turns {
+	struct __sk_buff *skb;
+	struct um_socket *s;
+	struct um_judge *j;
+};
+
+static long um_next_turn(u32 index, struct um_turns *t)
+{
+	return !um_turn(t->skb, t->s, t->j);
+}
+
+/* Judges one stretch to its end. */
+static __always_inline void um_run(struct __sk_buff *skb, struct um_socket *s, struct um_judge *j)
+{
+	struct um_turns t = { skb, s, j };
+
+	for (int i = 0; i < UM_TURNS; i++)
+		if (!um_turn(skb, s, j))
+			return;
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) {
+		if (bpf_loop(UM_MORE_TURNS, um_next_turn, &t, 0) < UM_MORE_TURNS)
+			return;
+	} else {
+		for (int i = 0; i < UM_MORE_TURNS_OLD; i++)
+			if (!um_turn(skb, s, j))
+				return;
+	}
+	um_lose(s);
+}
+
+static __always_inline bool um_is_answer(const struct um_socket *s, bool sent)
+{
+	return sent == (s->role != UM_ROLE_CLIENT);
+}
+
+/* A segment after framing was lost: a request line at its start finds it again. */
+static __always_inline void um_try_again(struct um_socket *s, struct um_stream *st, bool sent)
+{
+	if (!um_is_answer(s, sent)) {
+		st->phase = UM_PHASE_START;
+		st->flags |= UM_STREAM_RETRY;
+	} else if (s->runs_head != s->runs_tail) {
+		st->phase = UM_PHASE_START;
+		st->flags |= UM_STREAM_RETRY;
+	}
+}
+
+static __always_inline struct um_held *um_held_of(struct __sk_buff *skb, u64 flags)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	return sk ? bpf_sk_storage_get(&um_held, sk, 0, flags) : 0;
+}
+
+static __always_inline int um_keep(struct __sk_buff *skb, const struct um_packet *p,
+				   struct um_held_segment *slot, u64 now)
+{
+	u32 len = p->len < UM_HELD_BYTES ? p->len : UM_HELD_BYTES;
+
+	asm volatile("" : "+r"(len));
+	if (len < 1 || len > UM_HELD_BYTES || bpf_skb_load_bytes(skb, p->payload, slot->data, len))
+		return -1;
+	slot->seq = p->seq;
+	slot->len = p->len;
+	slot->ts_ns = now;
+	slot->used = 1;
+	return 0;
+}
+
+/* Keeps a segment that came before the one it follows. */
+static __noinline int um_hold(struct __sk_buff *skb, struct um_socket *s, struct um_stream *st,
+			      const struct um_packet *p)
+{
+	struct um_held *held = um_held_of(skb, BPF_SK_STORAGE_GET_F_CREATE);
+	u64 now = bpf_ktime_get_ns();
+
+	if (!held) {
+		UM_COUNT(storage_failed);
+		return -1;
+	}
+	for (int i = 0; i < UM_HELD_SEGMENTS; i++) {
+		struct um_held_segment *slot = &held->segments[i];
+
+		if (slot->used && slot->seq + slot->len == p->seq && slot->len >= UM_HELD_BYTES) {
+			slot->len += p->len; /* goes on where this one ends: only its length matters */
+			return 0;
+		}
+		if (slot->used && slot->seq == p->seq)
+			return 0;
+		if (!slot->used && !um_keep(skb, p, slot, now)) {
+			st->flags |= UM_STREAM_HELD;
+			return 0;
+		}
+	}
+	UM_COUNT(held_overflow);
+	return -1;
+}
+
+/* Turns to a held segment that the stream has reached; 0 when none is due. */
+static __noinline int um_next_held(struct __sk_buff *skb, struct um_stream *st, struct um_judge *j)
+{
+	struct um_held *held = um_held_of(skb, 0);
+	u32 waiting = 0;
+
+	if (!held || !j || !st)
+		return 0;
+	for (int i = 0; i < UM_HELD_SEGMENTS; i++) {
+		struct um_held_segment *slot = &held->segments[i];
+		u32 skip = st->next - slot->seq;
+
+		if (!slot->used)
+			continue;
+		waiting = 1;
+		if ((s32)skip < 0)
+			continue;
+		slot->used = 0;
+		if (skip >= slot->len)
+			continue;
+		j->held = 1 + i;
+		j->held_len = slot->len < UM_HELD_BYTES ? slot->len : UM_HELD_BYTES;
+		j->scan.base = skip;
+		j->scan.w.pos = 0;
+		j->scan.w.len = 0;
+		j->end = slot->len;
+		j->next = slot->seq + slot->len;
+		return 1;
+	}
+	if (!waiting)
+		st->flags &= ~UM_STREAM_HELD;
+	return 0;
+}
+
+/* Places a segment in the stream; 0: judge it, 1: nothing new in it, -1: it came too early. */
+static __always_inline int um_place(struct um_stream *st, struct um_packet *p)
+{
+	s32 ahead;
+
+	if (!(st->flags & UM_STREAM_SYNCED)) {
+		st->next = p->seq;
+		st->flags |= UM_STREAM_SYNCED;
+	}
+	ahead = p->seq - st->next;
+	if (ahead > 0)
+		return -1;
+	if ((u32)-ahead >= p->len)
+		return 1;
+	p->payload += -ahead;
+	p->len -= -ahead;
+	p->seq = st->next;
+	return 0;
+}
+
+static __always_inline void um_server_answers(struct __sk_buff *skb, struct um_socket *s,
+					      const struct um_packet *p)
+{
+	s->tls_version = um_server_hello(skb, p->payload);
+	s->tls_seen = 2;
+	um_opaque(s, 0);
+}
+
+/* Judges a segment that is in place, and those that waited for it. */
+static __always_inline void um_judge_in_place(struct __sk_buff *skb, struct um_socket *s,
+					      struct um_stream *st, const struct um_packet *p,
+					      bool sent)
+{
+	struct um_judge j = {};
+
+	j.now = bpf_ktime_get_ns();
+	j.sent = sent;
+	j.scan.is_answer = um_is_answer(s, sent);
+	j.scan.base = p->payload;
+	j.end = p->payload + p->len;
+	if (st->phase == UM_PHASE_LOST)
+		um_try_again(s, st, sent);
+	j.next = p->seq + p->len;
+	for (int i = 0; i <= UM_HELD_SEGMENTS; i++) {
+		um_run(skb, s, &j);
+		st->next = j.next;
+		if (!(st->flags & UM_STREAM_HELD) || !um_next_held(skb, st, &j))
+			return;
+	}
+}
+
+#define UM_SPINS 256
+
+/* Ingress of one connection may run on two CPUs at once; egress holds the socket's lock. */
+static __always_inline bool um_take(struct um_stream *st)
+{
+	for (int i = 0; i < UM_SPINS; i++)
+		if (!__sync_lock_test_and_set(&st->busy, 1))
+			return true;
+	return false;
+}
+
+static __always_inline void um_judge(struct __sk_buff *skb, struct um_socket *s,
+				     struct um_packet *p, bool sent)
+{
+	struct um_stream *st = sent ? &s->sent : &s->received;
+	int place;
+
+	if (s->l7 == UM_L7_TLS) {
+		um_server_answers(skb, s, p);
+		return;
+	}
+	if (!um_take(st)) {
+		um_lose(s);
+		return;
+	}
+	place = um_place(st, p);
+	if (!place)
+		um_judge_in_place(skb, s, st, p, sent);
+	else if (place < 0 && um_hold(skb, s, st, p))
+		um_lose(s);
+	__sync_lock_test_and_set(&st->busy, 0);
+}
+
+#endif
