@@ -14,7 +14,8 @@ struct um_config {
 	__u32 answers_per_s;
 	__u32 processes_per_s;
 	__u8 keep_query; /* 1: sampled paths keep what follows '?' */
-	__u8 pad[7];
+	__u8 exclusive_shards; /* 1: shards >= CPUs, so that a softirq is alone in its shard */
+	__u8 pad[6];
 };
 
 /* Every field counts something that was seen but could not be kept. One value per CPU. */
@@ -41,7 +42,7 @@ struct um_stats {
 	__u64 unowned;         /* sockets met by the tap that nobody had named */
 	__u64 malformed;       /* packets whose headers did not parse */
 	__u64 answers_malformed;
-	__u64 samples_limited; /* requests not sampled because the rate limit was reached; not a loss */
+	__u64 samples_limited; /* failed or slow requests not sampled: rate limit; not a loss */
 };
 
 #endif

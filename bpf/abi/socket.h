@@ -121,6 +121,8 @@ struct um_socket {
 	__u8 path_len;  /* bytes of `path` that were there to copy */
 	__u8 answering; /* 1: status known, not yet counted; 2: counted, body under way */
 	__u8 pad[2];
+	__u32 answer_request_bytes; /* of the request now being answered */
+	__u32 spare;
 	__u64 late_request_bytes; /* of requests that were answered before they ended */
 	char path[UM_PATH_LEN];   /* request target that began last, cut nowhere else */
 };

@@ -84,7 +84,7 @@ static __always_inline void um_old_addresses(struct sock *sk, struct um_socket *
 static __always_inline void um_old_counters(struct um_socket *s, struct tcp_sock *tp)
 {
 	s->sent_bytes = um_tcp_sent(tp);
-	s->received_bytes = tp->bytes_received;
+	s->received_bytes = um_tcp_received(tp);
 	s->sent_packets = tp->segs_out;
 	s->received_packets = tp->segs_in;
 	s->sent_bytes_before = s->sent_bytes;

@@ -32,20 +32,29 @@ static __always_inline struct um_edge *um_edge_of(struct um_edge_key *key)
  * Names the server of a connection this host opened. A same-host server has put its number into
  * the pair by the time it answers; one that has not answered yet may still do so.
  */
-static __always_inline void um_resolve_server(struct um_socket *s)
+__noinline int um_find_server(struct um_socket *s)
 {
-	struct um_pair_key key = { s->client_isn, s->server_isn };
+	struct um_pair_key key = {};
 	struct um_pair *pair;
 
-	if (s->server)
-		return;
+	if (!s)
+		return 0;
+	key.client_isn = s->client_isn;
+	key.server_isn = s->server_isn;
 	pair = bpf_map_lookup_elem(&um_pairs, &key);
 	if (pair && pair->server) {
 		s->server = pair->server;
 		s->port = pair->port;
-		return;
+		return 0;
 	}
 	s->server = um_peer_number(s->remote);
+	return 0;
+}
+
+static __always_inline void um_resolve_server(struct um_socket *s)
+{
+	if (!s->server)
+		um_find_server(s);
 }
 
 static __always_inline void um_edge_key_of(const struct um_socket *s, struct um_edge_key *key)
@@ -64,6 +73,15 @@ static __always_inline u64 um_tcp_sent(const struct tcp_sock *tp)
 	return tp->bytes_sent - tp->bytes_retrans;
 }
 
+/* Payload bytes received; the kernel counts the peer's FIN as one. */
+static __always_inline u64 um_tcp_received(const struct tcp_sock *tp)
+{
+	u64 flags = tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags;
+	u64 fin = flags >> bpf_core_enum_value(enum sock_flags, SOCK_DONE) & 1;
+
+	return tp->bytes_received > fin ? tp->bytes_received - fin : 0;
+}
+
 /*
  * Adds what the kernel counted since the last time. Two flushers at once split the difference:
  * each takes what lies between its own reading and the value it replaced.
@@ -71,7 +89,7 @@ static __always_inline u64 um_tcp_sent(const struct tcp_sock *tp)
 static __always_inline void um_flush_counters(struct um_socket *s, const struct tcp_sock *tp,
 					      struct um_edge *edge)
 {
-	u64 sent = um_tcp_sent(tp), received = tp->bytes_received;
+	u64 sent = um_tcp_sent(tp), received = um_tcp_received(tp);
 	u32 sent_packets = tp->segs_out, received_packets = tp->segs_in;
 	u64 more_sent = sent - __sync_lock_test_and_set(&s->sent_bytes, sent);
 	u64 more_received = received - __sync_lock_test_and_set(&s->received_bytes, received);

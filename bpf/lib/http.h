@@ -47,6 +47,30 @@ static __always_inline u8 um_method_of(u64 token)
 	}
 }
 
+/* The same, from the first word of a request line: the method and its space, little-endian. */
+static __always_inline u8 um_method_at_once(u64 word, u32 *len)
+{
+	u32 four = word;
+
+	*len = 5;
+	if (four == 0x20544547) {
+		*len = 4;
+		return UM_METHOD_GET;
+	}
+	if (four == 0x20545550) {
+		*len = 4;
+		return UM_METHOD_PUT;
+	}
+	if ((word & 0xffffffffffULL) == 0x2054534f50ULL)
+		return UM_METHOD_POST;
+	if ((word & 0xffffffffffULL) == 0x2044414548ULL)
+		return UM_METHOD_HEAD;
+	*len = 7;
+	if ((word & 0xffffffffffffffULL) == 0x204554454c4544ULL)
+		return UM_METHOD_DELETE;
+	return UM_METHOD_NONE;
+}
+
 #define UM_TOKEN_PRI 0x505249ULL /* "PRI": the HTTP/2 connection preface, RFC 9113 3.4 */
 
 /* The first byte of a message decides what it can be. */
@@ -68,6 +92,17 @@ static __always_inline int um_scan_start(struct um_stream *st, struct um_scan *s
 	st->tail = 0;
 	st->remain = 0;
 	sc->target = 0;
+	if (!sc->is_answer && sc->w.pos + 8 <= sc->w.len) {
+		u32 len;
+		u8 method = um_method_at_once(um_word(&sc->w, sc->w.pos), &len);
+
+		if (method) {
+			sc->w.pos += len;
+			sc->target = sc->base + sc->w.pos;
+			st->match = method;
+			st->phase = UM_PHASE_LINE;
+		}
+	}
 	return UM_EVENT_NONE;
 }
 
@@ -128,7 +163,7 @@ static __always_inline int um_scan_status(struct um_stream *st, struct um_scan *
 	u32 at = st->match;
 
 	if (um_scan_status_at_once(st, sc)) {
-		st->phase = UM_PHASE_LINE;
+		st->phase = UM_PHASE_SKIP;
 		return UM_EVENT_STATUS;
 	}
 	if (at < 7) {
@@ -148,7 +183,8 @@ static __always_inline int um_scan_status(struct um_stream *st, struct um_scan *
 		return UM_EVENT_NONE;
 	sc->detail = (u32)st->remain;
 	st->remain = 0;
-	st->phase = UM_PHASE_LINE;
+	st->match = 0;
+	st->phase = UM_PHASE_SKIP; /* nobody needs the reason phrase */
 	return UM_EVENT_STATUS;
 }
 
@@ -176,19 +212,16 @@ static __always_inline bool um_ends_in_version(u64 last)
 
 static __always_inline int um_scan_line(struct um_stream *st, struct um_scan *sc)
 {
-	u32 pos = sc->w.pos, end = um_line_end(&sc->w, pos);
-	u64 last = um_last_bytes(st, &sc->w, pos, end);
+	u32 begin = sc->w.pos;
+	bool whole = um_pass_line(&sc->w);
+	u64 last = um_last_bytes(st, &sc->w, begin, sc->w.pos - whole);
 
 	st->tail = last;
-	sc->w.pos = end;
-	if (end >= sc->w.len)
+	if (!whole)
 		return UM_EVENT_NONE;
-	sc->w.pos = end + 1;
 	st->phase = UM_PHASE_NAME;
 	sc->detail = st->match;
 	st->match = 0;
-	if (sc->is_answer)
-		return UM_EVENT_NONE;
 	return um_ends_in_version(last) ? UM_EVENT_REQUEST : UM_EVENT_NOT_HTTP;
 }
 
@@ -244,6 +277,42 @@ static __always_inline bool um_scan_name_at_once(struct um_stream *st, struct um
 	return true;
 }
 
+/* A line that may decide framing, or the end of the head. */
+static __always_inline bool um_may_matter(u8 c)
+{
+	u8 lower = c | 0x20;
+
+	return lower == 'c' || lower == 't' || c == '\r' || c == '\n';
+}
+
+#define UM_LINE_STEPS (UM_WINDOW / 8 + 16)
+
+/* From within a line, passes lines until one that may matter begins, or the window ends. */
+static __always_inline void um_pass_lines(struct um_stream *st, struct um_window *w)
+{
+	for (u32 i = 0; i < UM_LINE_STEPS; i++) {
+		u32 pos = *(volatile u32 *)&w->pos, at;
+
+		if (pos >= w->len)
+			break;
+		at = um_line_feed(um_word(w, pos));
+		pos += at + (at < 8);
+		*(volatile u32 *)&w->pos = pos;
+		if (at == 8)
+			continue;
+		st->phase = UM_PHASE_NAME;
+		if (pos > w->len)
+			st->phase = UM_PHASE_SKIP; /* the line feed was stale bytes behind the end */
+		if (pos >= w->len)
+			break;
+		if (um_may_matter(um_byte(w, pos)))
+			return;
+		st->phase = UM_PHASE_SKIP;
+	}
+	if (w->pos > w->len)
+		w->pos = w->len;
+}
+
 /* At the start of a header line, or some way into one of the two names that decide framing. */
 static __always_inline int um_scan_name(struct um_stream *st, struct um_scan *sc)
 {
@@ -251,6 +320,11 @@ static __always_inline int um_scan_name(struct um_stream *st, struct um_scan *sc
 	u8 lower = c | 0x20;
 
 	if (!st->match) {
+		if (c == '\r' && um_byte(&sc->w, sc->w.pos + 1) == '\n' &&
+		    sc->w.pos + 2 <= sc->w.len) {
+			sc->w.pos += 2;
+			return UM_EVENT_HEAD;
+		}
 		if (c == '\n') {
 			sc->w.pos++;
 			return UM_EVENT_HEAD;
@@ -354,12 +428,8 @@ static __always_inline int um_scan_chunk(struct um_stream *st, struct um_scan *s
 /* The rest of a chunk-size line. */
 static __always_inline void um_scan_chunk_ext(struct um_stream *st, struct um_scan *sc)
 {
-	u32 end = um_line_end(&sc->w, sc->w.pos);
-
-	sc->w.pos = end;
-	if (end >= sc->w.len)
+	if (!um_pass_line(&sc->w))
 		return;
-	sc->w.pos = end + 1;
 	st->match = 0;
 	if (st->remain) {
 		st->remain += 2; /* the CRLF after the data */
@@ -381,26 +451,18 @@ static __always_inline int um_scan_trailer(struct um_stream *st, struct um_scan 
 	return UM_EVENT_NONE;
 }
 
-static __always_inline void um_scan_skip(struct um_stream *st, struct um_scan *sc, u8 then)
+static __always_inline void um_scan_trailer_skip(struct um_stream *st, struct um_scan *sc)
 {
-	u32 end = um_line_end(&sc->w, sc->w.pos);
-
-	sc->w.pos = end;
-	if (end >= sc->w.len)
-		return;
-	sc->w.pos = end + 1;
-	st->phase = then;
-	st->match = 0;
+	if (um_pass_line(&sc->w))
+		st->phase = UM_PHASE_TRAILER;
 }
 
-/* One step within the window, by phase. Global: checked once. */
-__noinline int um_scan_step(struct um_stream *st, struct um_scan *sc)
+/* One step within the window, by phase. */
+static __always_inline int um_scan_step(struct um_stream *st, struct um_scan *sc)
 {
-	if (!st || !sc)
-		return UM_EVENT_LOST;
 	switch (st->phase) {
 	case UM_PHASE_SKIP:
-		um_scan_skip(st, sc, UM_PHASE_NAME);
+		um_pass_lines(st, &sc->w);
 		return UM_EVENT_NONE;
 	case UM_PHASE_NAME:
 		return um_scan_name(st, sc);
@@ -424,18 +486,19 @@ __noinline int um_scan_step(struct um_stream *st, struct um_scan *sc)
 	case UM_PHASE_TRAILER:
 		return um_scan_trailer(st, sc);
 	case UM_PHASE_TRAILER_SKIP:
-		um_scan_skip(st, sc, UM_PHASE_TRAILER);
+		um_scan_trailer_skip(st, sc);
 		return UM_EVENT_NONE;
 	default:
 		return UM_EVENT_LOST;
 	}
 }
 
-#define UM_SCAN_STEPS 32
+#define UM_SCAN_STEPS 6
 
 /*
  * Runs through the window until something happens or it is used up. A global function: the
- * verifier checks it once, whatever calls it.
+ * verifier checks it once, whatever calls it. Calls are dear (return thunks on some CPUs cost as much
+ * as forty instructions), so all of it is one function.
  */
 __noinline int um_http_scan(struct um_stream *st, struct um_scan *sc)
 {

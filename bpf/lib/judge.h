@@ -107,27 +107,25 @@ static __always_inline void um_on_request(struct __sk_buff *skb, struct um_socke
 
 static __always_inline void um_on_status(struct um_socket *s, u32 status)
 {
-	u64 bytes = 0;
-
 	s->answer_status = status;
 	s->answering = 0;
 	if (status < 200 && status != 101)
 		return; /* an interim answer (RFC 9110 15.2) is not the answer */
-	if (um_take_request(s, &bytes))
+	if (um_take_request(s))
 		return; /* nobody asked (a 408 on an idle connection): parsed, not counted */
-	__sync_fetch_and_add(&s->late_request_bytes, bytes);
 	s->answering = 1;
 }
 
 static __always_inline void um_answered(struct um_socket *s, struct um_stream *st, bool ended,
 					u64 now)
 {
-	u64 bytes;
+	u64 bytes = s->answer_request_bytes;
 
 	if (!s->answering)
 		return;
-	bytes = s->answering == 1 ? __sync_lock_test_and_set(&s->late_request_bytes, 0) : 0;
-	um_count_answer(s, st, bytes, s->answering == 2, ended, now);
+	if (s->late_request_bytes)
+		bytes += __sync_lock_test_and_set(&s->late_request_bytes, 0);
+	um_count_answer(s, st, bytes, s->answering == 2, ended, now, st == &s->received);
 	s->answering = ended ? 0 : 2;
 }
 
@@ -333,32 +331,26 @@ static __always_inline int um_fill(struct __sk_buff *skb, struct um_judge *j)
 	return bpf_skb_load_bytes(skb, at, w->data, len);
 }
 
-/*
- * One turn: skip body bytes, or read on until something happens. Returns 0 when the stretch is used
- * up. Global: checked once, however often it is called.
- */
-__noinline int um_turn(struct __sk_buff *skb, struct um_socket *s, struct um_judge *j)
+/* Skips body bytes, or reads on until something happens. False when the stretch is used up. */
+static __always_inline bool um_one_turn(struct __sk_buff *skb, struct um_socket *s,
+					struct um_stream *st, struct um_judge *j)
 {
-	struct um_stream *st;
 	u32 before;
 	int event;
 
-	if (!s || !j)
-		return 0;
-	st = j->sent ? &s->sent : &s->received;
 	if (um_cursor(j) >= j->end || st->phase >= UM_PHASE_OPAQUE)
-		return 0;
+		return false;
 	if (st->phase == UM_PHASE_UNTIL_CLOSE) {
 		st->bytes += j->end - um_cursor(j);
-		return 0;
+		return false;
 	}
 	if (st->phase == UM_PHASE_BODY || st->phase == UM_PHASE_CHUNK_DATA) {
 		um_pass_body(s, st, j);
-		return 1;
+		return true;
 	}
 	if (j->scan.w.pos >= j->scan.w.len && um_fill(skb, j)) {
 		um_lose(s);
-		return 0;
+		return false;
 	}
 	if (st->phase == UM_PHASE_START) {
 		st->start_ns = j->now;
@@ -369,6 +361,22 @@ __noinline int um_turn(struct __sk_buff *skb, struct um_socket *s, struct um_jud
 	st->bytes += j->scan.w.pos - before;
 	if (event)
 		um_on_event(skb, s, st, j, event);
+	return true;
+}
+
+#define UM_TURNS_A_CALL 3
+
+/* A few turns; 0 when the stretch is used up. Global: checked once, however often it is called. */
+__noinline int um_turn(struct __sk_buff *skb, struct um_socket *s, struct um_judge *j)
+{
+	struct um_stream *st;
+
+	if (!s || !j)
+		return 0;
+	st = j->sent ? &s->sent : &s->received;
+	for (int i = 0; i < UM_TURNS_A_CALL; i++)
+		if (!um_one_turn(skb, s, st, j))
+			return 0;
 	return 1;
 }
 

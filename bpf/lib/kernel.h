@@ -101,6 +101,7 @@ struct sock_common {
 	u16 skc_num;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	unsigned long skc_flags;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -116,6 +117,11 @@ struct sock {
 	u16 sk_protocol;
 	u16 sk_type;
 	struct sock_cgroup_data sk_cgrp_data;
+};
+
+/* include/net/sock.h; CO-RE enum: numbers are relocated. */
+enum sock_flags {
+	SOCK_DONE = 1, /* the peer's FIN has come */
 };
 
 struct inet_sock {

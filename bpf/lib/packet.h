@@ -72,14 +72,15 @@ static __always_inline int um_addresses(struct __sk_buff *skb, u8 *source, u8 *d
 
 static __always_inline int um_parse_tcp(struct __sk_buff *skb, struct um_packet *p)
 {
-	struct tcphdr tcp;
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	u32 at = um_transport(skb, IPPROTO_TCP);
+	struct tcphdr *tcp = data + (at & 127);
 
-	if (!at || bpf_skb_load_bytes(skb, at, &tcp, sizeof(tcp)))
+	if (!at || at > 127 || (void *)(tcp + 1) > end)
 		return -1;
-	p->payload = at + tcp.doff * 4;
+	p->payload = at + tcp->doff * 4;
 	p->len = skb->len > p->payload ? skb->len - p->payload : 0;
-	p->seq = bpf_ntohl(tcp.seq) + tcp.syn;
+	p->seq = bpf_ntohl(tcp->seq) + tcp->syn;
 	return 0;
 }
 

@@ -68,36 +68,71 @@ static __always_inline void um_request_ended(struct um_socket *s, u64 bytes)
 	if (tail == s->runs_head)
 		__sync_fetch_and_add(&s->late_request_bytes, bytes);
 	else
-		__sync_fetch_and_add(&s->runs[(tail - 1) & (UM_REQUEST_RUNS - 1)].bytes, bytes);
+		s->runs[(tail - 1) & (UM_REQUEST_RUNS - 1)].bytes += bytes;
 }
 
-/* Takes the oldest unanswered request; -1 when there is none. Its share of bytes is returned. */
-static __always_inline int um_take_request(struct um_socket *s, u64 *bytes)
+/*
+ * Takes the oldest unanswered request; -1 when there is none. Only the answering direction moves the
+ * head, and the asking one adds to no run but the last, so a run of one needs no atomics.
+ */
+static __always_inline int um_take_request(struct um_socket *s)
 {
 	u32 head = s->runs_head;
 	struct um_request *run = &s->runs[head & (UM_REQUEST_RUNS - 1)];
-	u32 count;
+	u32 count = run->count;
 
 	if (head == s->runs_tail)
 		return -1;
-	count = __sync_fetch_and_add(&run->count, -1);
-	*bytes = count > 1 ? run->bytes / count : run->bytes;
-	__sync_fetch_and_add(&run->bytes, -*bytes);
+	s->answer_request_bytes = run->bytes;
 	s->answer_start_ns = run->start_ns;
 	s->answer_method = run->method;
-	if (count <= 1)
+	if (count > 1)
+		count = __sync_fetch_and_add(&run->count, -1);
+	if (count > 1) {
+		s->answer_request_bytes = run->bytes / count;
+		__sync_fetch_and_add(&run->bytes, -(u64)s->answer_request_bytes);
+	} else {
 		s->runs_head = head + 1;
+	}
 	return 0;
+}
+
+/*
+ * Adds to a counter of a series. Ingress runs with softirqs off, so where every CPU has a shard of its
+ * own nobody else can be between the read and the write; all others add atomically.
+ */
+static __always_inline void um_add(u64 *counter, u64 more, bool alone)
+{
+	if (alone)
+		*counter += more;
+	else
+		__sync_fetch_and_add(counter, more);
+}
+
+static __always_inline void um_count_head(struct um_socket *s, struct um_series *series,
+					  const struct um_stream *answer, u64 request_bytes,
+					  bool alone)
+{
+	u64 duration = answer->start_ns - s->answer_start_ns;
+	u32 bin = um_bin(duration);
+
+	um_add(&series->requests, 1, alone);
+	um_add(&series->duration_ns, duration, alone);
+	if (bin < UM_BINS)
+		um_add(&series->bins[bin], 1, alone);
+	um_add(&series->request_bytes, request_bytes, alone);
+	s->requests++;
+	um_sample(s, series, duration, request_bytes);
 }
 
 /* Counts an answer: its head (once), and its end when it has come. */
 static __always_inline void um_count_answer(struct um_socket *s, const struct um_stream *answer,
-					    u64 request_bytes, bool counted, bool ended, u64 now)
+					    u64 request_bytes, bool counted, bool ended, u64 now,
+					    bool ingress)
 {
 	struct um_series_key key = {};
 	struct um_series *series;
-	u64 duration = answer->start_ns - s->answer_start_ns;
-	u32 bin;
+	bool alone = ingress && um_config.exclusive_shards;
 
 	um_resolve_server(s);
 	um_series_key_of(s, &key);
@@ -106,20 +141,12 @@ static __always_inline void um_count_answer(struct um_socket *s, const struct um
 	series = um_series_of(&key);
 	if (!series)
 		return;
-	if (!counted) {
-		bin = um_bin(duration);
-		__sync_fetch_and_add(&series->requests, 1);
-		__sync_fetch_and_add(&series->duration_ns, duration);
-		if (bin < UM_BINS)
-			__sync_fetch_and_add(&series->bins[bin], 1);
-		__sync_fetch_and_add(&series->request_bytes, request_bytes);
-		s->requests++;
-		um_sample(s, series, duration, request_bytes);
-	}
+	if (!counted)
+		um_count_head(s, series, answer, request_bytes, alone);
 	if (ended) {
-		__sync_fetch_and_add(&series->ended, 1);
-		__sync_fetch_and_add(&series->ended_ns, now - s->answer_start_ns);
-		__sync_fetch_and_add(&series->response_bytes, answer->bytes);
+		um_add(&series->ended, 1, alone);
+		um_add(&series->ended_ns, now - s->answer_start_ns, alone);
+		um_add(&series->response_bytes, answer->bytes, alone);
 	}
 	series->last_ns = now;
 }

@@ -96,7 +96,7 @@ static __always_inline void um_sample(struct um_socket *s, struct um_series *ser
 	if (um_within_budget(UM_BUCKET_SAMPLES + kind, s->answer_start_ns + duration,
 			     um_config.samples_per_s[kind]))
 		um_emit_sample(s, duration, request_bytes, kind);
-	else
+	else if (kind != UM_SAMPLE_PLAIN)
 		UM_COUNT(samples_limited);
 }
 

@@ -5,9 +5,9 @@
 
 #include "lib/judge.h"
 
-#define UM_TURNS 12        /* enough for all but pipelined and chunked traffic */
-#define UM_MORE_TURNS 8192 /* a 64 KiB segment of the shortest pipelined requests */
-#define UM_MORE_TURNS_OLD 384 /* where the kernel has no bpf_loop (before 5.17) */
+#define UM_TURNS 3         /* calls of um_turn: enough for all but pipelined and chunked traffic */
+#define UM_MORE_TURNS 4096 /* a 64 KiB segment of the shortest pipelined requests */
+#define UM_MORE_TURNS_OLD 96 /* where the kernel has no bpf_loop (before 5.17) */
 
 struct um_turns {
 	struct __sk_buff *skb;
@@ -179,7 +179,8 @@ static __always_inline void um_judge_in_place(struct __sk_buff *skb, struct um_s
 {
 	struct um_judge j = {};
 
-	j.now = bpf_ktime_get_ns();
+	/* TCP stamps what it sends with the monotonic clock (skb_mstamp_ns): no need to read it again. */
+	j.now = sent && skb->tstamp ? skb->tstamp : bpf_ktime_get_ns();
 	j.sent = sent;
 	j.scan.is_answer = um_is_answer(s, sent);
 	j.scan.base = p->payload;
@@ -206,26 +207,32 @@ static __always_inline bool um_take(struct um_stream *st)
 	return false;
 }
 
-static __always_inline void um_judge(struct __sk_buff *skb, struct um_socket *s,
-				     struct um_packet *p, bool sent)
+/* Not inlined: its stack must not add to what the UDP path needs. */
+static __noinline int um_judge(struct __sk_buff *skb, struct um_socket *s, struct um_packet *p,
+			       bool sent)
 {
-	struct um_stream *st = sent ? &s->sent : &s->received;
+	struct um_stream *st;
 	int place;
 
+	if (!s || !p)
+		return 0;
+	st = sent ? &s->sent : &s->received;
 	if (s->l7 == UM_L7_TLS) {
 		um_server_answers(skb, s, p);
-		return;
+		return 0;
 	}
-	if (!um_take(st)) {
+	if (!sent && !um_take(st)) {
 		um_lose(s);
-		return;
+		return 0;
 	}
 	place = um_place(st, p);
 	if (!place)
 		um_judge_in_place(skb, s, st, p, sent);
 	else if (place < 0 && um_hold(skb, s, st, p))
 		um_lose(s);
-	__sync_lock_test_and_set(&st->busy, 0);
+	if (!sent)
+		__sync_lock_test_and_set(&st->busy, 0);
+	return 0;
 }
 
 #endif

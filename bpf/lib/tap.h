@@ -24,6 +24,33 @@ static __always_inline void um_tap_tcp(struct __sk_buff *skb, struct bpf_sock *s
 		um_judge(skb, s, &p, sent);
 }
 
+/* Not inlined: its stack must not add to what the TCP path needs. */
+static __noinline int um_tap_udp(struct __sk_buff *skb, struct bpf_sock *sk, bool sent)
+{
+	struct um_socket *s = sk ? bpf_sk_storage_get(&um_sockets, sk, 0, 0) : 0;
+	struct um_udp_key key = {};
+	struct um_packet p = {};
+	struct um_udp *u;
+	u64 now;
+
+	if (!s)
+		return 0;
+	if (um_parse_udp(skb, &p) || um_udp_key_of(skb, s, &p, sent, &key)) {
+		UM_COUNT(malformed);
+		return 0;
+	}
+	now = bpf_ktime_get_ns();
+	u = um_udp_of(s, &key, sent, now);
+	if (!u)
+		return 0;
+	__sync_fetch_and_add(sent ? &u->sent_bytes : &u->received_bytes, (u64)p.len);
+	__sync_fetch_and_add(sent ? &u->sent_packets : &u->received_packets, 1);
+	u->last_ns = now;
+	if (u->l7 == UM_L7_DNS && u->role != UM_ROLE_SHADOW)
+		um_on_dns(skb, u, key.remote, &p, sent, now);
+	return 0;
+}
+
 static __always_inline void um_tap(struct __sk_buff *skb, bool sent)
 {
 	struct bpf_sock *sk = skb->sk;

@@ -80,29 +80,4 @@ static __always_inline struct um_udp *um_udp_of(const struct um_socket *s, struc
 	return u;
 }
 
-static __always_inline void um_tap_udp(struct __sk_buff *skb, struct bpf_sock *sk, bool sent)
-{
-	struct um_socket *s = bpf_sk_storage_get(&um_sockets, sk, 0, 0);
-	struct um_udp_key key = {};
-	struct um_packet p = {};
-	struct um_udp *u;
-	u64 now;
-
-	if (!s)
-		return;
-	if (um_parse_udp(skb, &p) || um_udp_key_of(skb, s, &p, sent, &key)) {
-		UM_COUNT(malformed);
-		return;
-	}
-	now = bpf_ktime_get_ns();
-	u = um_udp_of(s, &key, sent, now);
-	if (!u)
-		return;
-	__sync_fetch_and_add(sent ? &u->sent_bytes : &u->received_bytes, (u64)p.len);
-	__sync_fetch_and_add(sent ? &u->sent_packets : &u->received_packets, 1);
-	u->last_ns = now;
-	if (u->l7 == UM_L7_DNS && u->role != UM_ROLE_SHADOW)
-		um_on_dns(skb, u, key.remote, &p, sent, now);
-}
-
 #endif

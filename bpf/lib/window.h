@@ -31,34 +31,37 @@ static __always_inline u8 um_byte(const struct um_window *w, u32 at)
 #define UM_ONES 0x0101010101010101ULL
 #define UM_HIGHS 0x8080808080808080ULL
 
-/*
- * Position of the next '\n' at or after `pos`, or `len` when there is none in the window.
- * A global function: the verifier checks it once, whatever calls it.
- */
-__noinline u32 um_line_end(const struct um_window *w, u32 pos)
+/* Offset within a word of its first '\n'; 8 when it has none. */
+static __always_inline u32 um_line_feed(u64 word)
 {
-	u32 len;
+	u64 x = word ^ 0x0a0a0a0a0a0a0a0aULL;
+	u64 hit = (x - UM_ONES) & ~x & UM_HIGHS;
 
-	if (!w)
-		return 0;
-	len = w->len;
+	if (!hit)
+		return 8;
+	/* Count the bytes below the lowest set bit. */
+	return (u32)(((((hit & -hit) - 1) & UM_ONES) * UM_ONES) >> 56) - 1;
+}
 
-	for (u32 i = 0; i < UM_WINDOW / 8; i++) {
-		u64 x, hit;
+/*
+ * Moves to the byte after the next '\n', or to `len` when there is none in the window; true when
+ * there was one. The position goes through memory so that the verifier forgets its range: each turn
+ * of the loop then looks the same to it.
+ */
+static __always_inline bool um_pass_line(struct um_window *w)
+{
+	for (u32 i = 0; i <= UM_WINDOW / 8; i++) {
+		u32 pos = *(volatile u32 *)&w->pos, at;
 
-		if (pos >= len)
-			return len;
-		x = um_word(w, pos) ^ 0x0a0a0a0a0a0a0a0aULL;
-		hit = (x - UM_ONES) & ~x & UM_HIGHS;
-		if (hit) {
-			/* Count the bytes below the lowest set bit. */
-			hit = ((hit & -hit) - 1) & UM_ONES;
-			pos += (u32)((hit * UM_ONES) >> 56) - 1;
-			return pos < len ? pos : len;
-		}
-		pos += 8;
+		if (pos >= w->len)
+			break;
+		at = um_line_feed(um_word(w, pos));
+		*(volatile u32 *)&w->pos = pos + at + (at < 8);
+		if (at < 8)
+			return *(volatile u32 *)&w->pos <= w->len;
 	}
-	return len;
+	w->pos = w->len;
+	return false;
 }
 
 #endif
