@@ -7,7 +7,6 @@
 
 struct um_config {
 	__u64 scope_cgroup_id; /* 0: the whole host */
-	__u64 flush_ns;        /* a connection's counters reach its edge at least this often */
 	__u32 shards;          /* power of two */
 	__u32 scope_level;     /* depth of the scope cgroup below the root */
 	__u32 samples_per_s[4]; /* by enum um_sample_kind; index 0 unused */

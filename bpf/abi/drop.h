@@ -8,7 +8,7 @@
 struct um_drop_key {
 	__u32 owner;  /* of the socket the packet belonged to; 0 when it had none */
 	__u16 reason; /* enum skb_drop_reason of the running kernel */
-	__u16 port;   /* destination, host order; 0 where the packet was not TCP or UDP */
+	__u16 port;   /* the lower of the two, host order; 0 where the packet was not TCP or UDP */
 	__u8 l4;      /* IP protocol number; 0 when it was not IP */
 	__u8 pad[3];
 };

@@ -105,6 +105,8 @@ static __always_inline void um_on_drop(struct sk_buff *skb, u32 reason)
 	key.owner = s ? s->owner : UM_NUMBER_UNKNOWN;
 	key.reason = reason;
 	key.port = d.destination_port;
+	if (d.source_port < d.destination_port)
+		key.port = d.source_port; /* the lower one is the service's: the other changes */
 	key.l4 = d.l4;
 	drop = um_drop_of(&key);
 	if (!drop)

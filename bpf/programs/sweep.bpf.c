@@ -2,6 +2,7 @@
 /* Iterators that user space runs: live connections, and sockets older than the agent. */
 #include "lib/backfill.h"
 #include "lib/sweep.h"
+#include "lib/types.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
