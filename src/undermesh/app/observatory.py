@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The use cases put together: what the agent's loops call, and what the API asks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from undermesh.app.census import Census
+from undermesh.app.folding import Folder
+from undermesh.app.journal import Journal
+from undermesh.app.limits import SECOND_NS, Limits
+from undermesh.app.ports import Book, DataPlane, Host, Identities, Ledger, Notes, RunCgroups
+from undermesh.app.recorder import Recorder
+from undermesh.app.report import Reporter
+from undermesh.app.runs import Runs
+from undermesh.app.views import Moment, Views
+from undermesh.model.status import LoopStatus, Status
+from undermesh.model.workload import NodeId
+from undermesh.telemetry.answers import AnswerTable
+from undermesh.telemetry.drops import DropReader
+from undermesh.telemetry.flows import FlowReader
+from undermesh.telemetry.leaving import Leaving, orphans
+from undermesh.telemetry.names import Names
+from undermesh.telemetry.naming import Naming
+from undermesh.telemetry.samples import SampleReader
+from undermesh.telemetry.vocabulary import Vocabulary
+
+_ORPHANS_EVERY_NS = 10 * SECOND_NS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edges:
+    """What the edges of the program (kernel, host, store) hand over."""
+
+    plane: DataPlane
+    sizes: Mapping[str, int]
+    """Most entries a map can have, by name."""
+    book: Book
+    host: Host
+    ledger: Ledger
+    notes: Notes
+    identities: Identities
+    cgroups: RunCgroups
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Self:
+    """Who this agent is."""
+
+    version: str
+    node: NodeId
+    instance: str
+    pid: int
+    started_ns: int
+
+
+class Observatory:
+    """Watches one node. Not safe for use by several threads: rounds and questions take turns."""
+
+    def __init__(self, *, edges: Edges, myself: Self, limits: Limits) -> None:
+        self._edges = edges
+        self._limits = limits
+        plane, node = edges.plane, myself.node
+        words = Vocabulary.read(plane.enum)
+        self._words = words
+        self._answers = AnswerTable(limit=limits.answers)
+        self._names = Names(
+            vocabulary=words,
+            workloads=edges.book.get,
+            answers=self._answers,
+            kept=limits.retired,
+        )
+        self.recorder = Recorder(plane=plane, vocabulary=words, names=self._names, limits=limits)
+        self._leaving = Leaving(quiet_ns=limits.quiet_ns)
+        self._census = Census(
+            plane=plane,
+            book=edges.book,
+            host=edges.host,
+            identities=edges.identities,
+            leaving=self._leaving,
+            limits=limits,
+        )
+        naming = Naming(vocabulary=words, ends=self._names)
+        drops = DropReader(reasons=plane.drop_reasons(), names=self._names, node=node)
+        self._folder = Folder(
+            plane=plane,
+            sizes=edges.sizes,
+            ledger=edges.ledger,
+            recorder=self.recorder,
+            naming=naming,
+            drops=drops,
+            book=edges.book,
+            limits=limits,
+        )
+        self._journal = Journal(notes=edges.notes, node=node)
+        self.runs = Runs(cgroups=edges.cgroups, notes=edges.notes, book=edges.book, node=node)
+        self.views = Views(
+            node=node,
+            plane=plane,
+            vocabulary=words,
+            recorder=self.recorder,
+            folder=self._folder,
+            naming=naming,
+            flows=FlowReader(vocabulary=words, names=self._names, node=node),
+            samples=SampleReader(vocabulary=words, names=self._names, node=node),
+            drops=drops,
+            book=edges.book,
+            host=edges.host,
+            limits=limits,
+        )
+        self._reporter = Reporter(
+            version=myself.version,
+            node=node,
+            instance=myself.instance,
+            pid=myself.pid,
+            started_ns=myself.started_ns,
+            plane=plane,
+            recorder=self.recorder,
+        )
+        self._orphans_ns = 0
+
+    def open(self, *, continues: bool, at: Moment) -> int:
+        """Takes over what an agent before left; the first reading. Answers how many entries of an
+        unfinished fold it finished.
+
+        `continues`: the kernel's maps have counted before. If not, nothing written down about
+        their numbers means anything any more.
+        """
+        if continues:
+            self._names.restore(self._journal.read())
+        else:
+            self._journal.clear()
+        undone = self._folder.recover()
+        self.runs.restore()
+        self._census.follow(now_ns=at.monotonic_ns)
+        self.recorder.absorb(self._edges.plane.retired)
+        self.recorder.drain()
+        self.recorder.sweep(now_ns=at.monotonic_ns)
+        self._folder.fold_retired()
+        return undone
+
+    def close(self) -> None:
+        """The last round: what is not written down yet is."""
+        self.recorder.drain()
+        self._journal.write(self._names.take_fresh())
+
+    def follow(self, *, at: Moment) -> None:
+        """Workloads that came, went, were renamed. To be called twice a second or more."""
+        self._census.follow(now_ns=at.monotonic_ns)
+
+    def drain(self) -> None:
+        """Empties the rings. To be called several times a second."""
+        self.recorder.drain()
+
+    def sweep(self, *, at: Moment) -> None:
+        """Reads all counters, then folds what is gone. To be called once a second."""
+        piece = self.recorder.sweep(now_ns=at.monotonic_ns)
+        if piece is not None:
+            self._leaving.moved(piece.edges, now_ns=at.monotonic_ns)
+            self._leaving.moved(piece.series, now_ns=at.monotonic_ns)
+        self._fold(at.monotonic_ns)
+        self._journal.write(self._names.take_fresh())
+
+    def tidy(self, *, at: Moment) -> None:
+        """Removes the cgroups of runs that are over. To be called now and then."""
+        self.runs.tidy(now_ns=at.monotonic_ns)
+
+    def since_ns(self) -> int:
+        """When the counters began, in ns since the epoch."""
+        return int(self._edges.ledger.since * SECOND_NS)
+
+    def status(self, *, memory_bytes: int, loops: Sequence[LoopStatus]) -> Status:
+        """The data plane and the agent as they stand."""
+        book = self._edges.book
+        return self._reporter.status(
+            since_ns=self.since_ns(),
+            workloads=len(book) - len(book.gone()),
+            memory_bytes=memory_bytes,
+            malformed=self._answers.malformed,
+            loops=loops,
+        )
+
+    def _fold(self, now_ns: int) -> None:
+        self._watch_orphans(now_ns)
+        numbers = self._leaving.ripe(now_ns=now_ns, limit=self._limits.folds)
+        numbers += self.recorder.idle_peers(
+            now_ns=now_ns,
+            pressure=self._limits.pressure,
+            max_entries=self._edges.sizes["um_peers"],
+            limit=self._limits.folds,
+        )
+        self._folder.fold(numbers, now_ns=now_ns)
+        if numbers:
+            self._journal.erase(self._names.retire(numbers))
+            self.recorder.forget(frozenset(numbers))
+            self._leaving.forget(numbers)
+            self._census.remove(numbers)
+            self.recorder.remove_peers(numbers)
+        self._folder.shrink()
+
+    def _watch_orphans(self, now_ns: int) -> None:
+        """Numbers still counted for whose owner left the kernel: a socket outlived the fold."""
+        if now_ns - self._orphans_ns < _ORPHANS_EVERY_NS:
+            return
+        self._orphans_ns = now_ns
+        known = self.recorder.known_numbers(self._census.numbers)
+        for meter in (self.recorder.edges, self.recorder.series):
+            if meter.keys is not None:
+                self._leaving.watch(orphans(meter.keys, known, self._words.first), now_ns=now_ns)
