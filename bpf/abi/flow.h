@@ -44,7 +44,7 @@ struct um_flow {
 	__u8 state;   /* enum um_flow_state */
 	__u8 failure; /* enum um_failure */
 	__u8 reset;   /* 1: ended by a reset */
-	__u8 pad[6];
+	__u8 pad[2];
 	char sni[UM_SNI_LEN];
 	char alpn[UM_ALPN_LEN]; /* first protocol offered */
 };
