@@ -32,4 +32,6 @@ for _ in range(10):
     connection.getresponse().read()
 PY
 
+# The agent reads the kernel's counters once a second.
+sleep 2
 "$undermesh" top --once --workload web

@@ -61,7 +61,7 @@ def instructions() -> tuple[dict[str, int], dict[str, str]]:
     # Where cgroup v2 is mounted matters to attaching only.
     options = Options(cgroup_root=Path("/sys/fs/cgroup"))
     wanted = loading.design(options)
-    maps, programs = loading.load(wanted, options=options, kept={})
+    maps, programs = loading.load(wanted, options=options, kept={}, running={})
     try:
         walked = {name: program.facts().verified_insns for name, program in programs.items()}
     finally:

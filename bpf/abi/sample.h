@@ -22,7 +22,7 @@ struct um_sample {
 	__u32 client;
 	__u32 server;
 	__u32 pid;
-	__u32 request_bytes;
+	__u32 request_bytes; /* at most 2^32 - 1 */
 	__u8 client_address[UM_ADDRESS_LEN];
 	__u8 server_address[UM_ADDRESS_LEN];
 	__u16 client_port;

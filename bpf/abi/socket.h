@@ -18,7 +18,7 @@ enum um_phase {
 	UM_PHASE_BODY = 7,       /* `remain` bytes of body to go */
 	UM_PHASE_CHUNK = 8,      /* in a chunk-size line */
 	UM_PHASE_CHUNK_EXT = 9,  /* in a chunk extension */
-	UM_PHASE_CHUNK_DATA = 10, /* `remain` bytes of chunk and its CRLF to go */
+	UM_PHASE_CHUNK_DATA = 10, /* `remain` bytes of chunk to go */
 	UM_PHASE_TRAILER = 11,   /* at the start of a trailer line */
 	UM_PHASE_TRAILER_SKIP = 12,
 	UM_PHASE_UNTIL_CLOSE = 13, /* a body that ends with the connection */
@@ -120,9 +120,9 @@ struct um_socket {
 	__u8 request_method;
 	__u8 path_len;  /* bytes of `path` that were there to copy */
 	__u8 answering; /* 1: status known, not yet counted; 2: counted, body under way */
-	__u8 pad[2];
-	__u32 answer_request_bytes; /* of the request now being answered */
-	__u32 spare;
+	__u8 l4;        /* IPPROTO_TCP or IPPROTO_UDP; set when the socket is made */
+	__u8 pad;
+	__u64 answer_request_bytes; /* of the request now being answered */
 	__u64 late_request_bytes; /* of requests that were answered before they ended */
 	char path[UM_PATH_LEN];   /* request target that began last, cut nowhere else */
 };

@@ -51,6 +51,7 @@ static __always_inline void um_backfill_owner(struct sock *sk, struct task_struc
 		UM_COUNT(storage_failed);
 		return;
 	}
+	s->l4 = BPF_CORE_READ(sk, sk_protocol);
 	if (!s->owner) {
 		um_own(s, cgroup_id, um_netns_of(sk), task, BPF_CORE_READ(task, tgid));
 		s->flags |= UM_SOCKET_BACKFILLED;

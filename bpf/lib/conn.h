@@ -13,12 +13,14 @@ static __always_inline void um_forget_connection(struct um_socket *s)
 {
 	u64 cgroup_id = s->cgroup_id, netns = s->netns;
 	u32 owner = s->owner, pid = s->pid;
+	u8 l4 = s->l4;
 
 	__builtin_memset(s, 0, sizeof(*s));
 	s->cgroup_id = cgroup_id;
 	s->netns = netns;
 	s->owner = owner;
 	s->pid = pid;
+	s->l4 = l4;
 }
 
 /* connect() was called: remembered, in case no SYN ever leaves (no route to the destination). */
@@ -200,6 +202,8 @@ static __always_inline void um_listening(struct bpf_sock_ops *ctx, struct um_soc
 	struct um_listener fresh = {};
 	struct um_listener *known;
 
+	if (s->role)
+		um_forget_connection(s); /* accepted sockets inherit what is here */
 	key.netns = s->netns;
 	key.port = ctx->local_port;
 	s->local_port = key.port;
@@ -229,6 +233,7 @@ static __always_inline void um_on_sockops(struct bpf_sock_ops *ctx)
 		UM_COUNT(storage_failed);
 		return;
 	}
+	s->l4 = IPPROTO_TCP;
 	if (op == BPF_SOCK_OPS_TCP_CONNECT_CB) {
 		um_connecting(ctx, s);
 	} else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {

@@ -21,6 +21,7 @@ enum um_event {
 	UM_EVENT_LOST = 6,     /* framing cannot be known any more */
 	UM_EVENT_TLS = 7,      /* a TLS record begins here */
 	UM_EVENT_HTTP2 = 8,    /* the HTTP/2 preface begins here */
+	UM_EVENT_EMPTY = 9,    /* a byte between messages, part of neither */
 };
 
 struct um_scan {
@@ -80,7 +81,7 @@ static __always_inline int um_scan_start(struct um_stream *st, struct um_scan *s
 
 	if (c == '\r' || c == '\n') { /* RFC 9112 2.2: an empty line before a message is ignored */
 		sc->w.pos++;
-		return UM_EVENT_NONE;
+		return UM_EVENT_EMPTY;
 	}
 	/* A handshake record; in the middle of an old connection, application data. */
 	if (!sc->is_answer && (c == 0x16 || (c == 0x17 && st->flags & UM_STREAM_RETRY)))
@@ -403,12 +404,22 @@ static __always_inline void um_scan_coding(struct um_stream *st, struct um_scan 
 	}
 }
 
+#define UM_CHUNK_CR 16 /* `match` behind the data of a chunk: its line end comes first */
+#define UM_CHUNK_LF 17
+
 /* One byte of a chunk-size line. `match` counts digits. */
 static __always_inline int um_scan_chunk(struct um_stream *st, struct um_scan *sc)
 {
 	u8 c = um_byte(&sc->w, sc->w.pos);
 	u8 lower = c | 0x20;
 
+	if (st->match >= UM_CHUNK_CR) {
+		if (c != '\n' && (c != '\r' || st->match == UM_CHUNK_LF))
+			return UM_EVENT_LOST;
+		st->match = c == '\r' ? UM_CHUNK_LF : 0;
+		sc->w.pos++;
+		return UM_EVENT_NONE;
+	}
 	if (um_is_digit(c) || (lower >= 'a' && lower <= 'f')) {
 		if (st->match >= 15)
 			return UM_EVENT_LOST;
@@ -431,12 +442,7 @@ static __always_inline void um_scan_chunk_ext(struct um_stream *st, struct um_sc
 	if (!um_pass_line(&sc->w))
 		return;
 	st->match = 0;
-	if (st->remain) {
-		st->remain += 2; /* the CRLF after the data */
-		st->phase = UM_PHASE_CHUNK_DATA;
-	} else {
-		st->phase = UM_PHASE_TRAILER;
-	}
+	st->phase = st->remain ? UM_PHASE_CHUNK_DATA : UM_PHASE_TRAILER;
 }
 
 static __always_inline int um_scan_trailer(struct um_stream *st, struct um_scan *sc)
@@ -493,7 +499,7 @@ static __always_inline int um_scan_step(struct um_stream *st, struct um_scan *sc
 	}
 }
 
-#define UM_SCAN_STEPS 6
+#define UM_SCAN_STEPS 4
 
 /*
  * Runs through the window until something happens or it is used up. A global function: the

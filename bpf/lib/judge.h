@@ -47,6 +47,7 @@ __noinline int um_lose(struct um_socket *s)
 	s->sent.phase = UM_PHASE_LOST;
 	s->received.phase = UM_PHASE_LOST;
 	s->sent.tries = 0;
+	s->received.tries = 0;
 	s->runs_head = s->runs_tail;
 	s->answering = 0;
 	if (um_flag(s, UM_SOCKET_DESYNC) & UM_SOCKET_DESYNC)
@@ -105,8 +106,9 @@ static __always_inline void um_on_request(struct __sk_buff *skb, struct um_socke
 	um_copy_target(skb, s, j);
 }
 
-static __always_inline void um_on_status(struct um_socket *s, u32 status)
+static __always_inline void um_on_status(struct um_socket *s, struct um_stream *st, u32 status)
 {
+	st->flags &= ~UM_STREAM_RETRY;
 	s->answer_status = status;
 	s->answering = 0;
 	if (status < 200 && status != 101)
@@ -116,17 +118,28 @@ static __always_inline void um_on_status(struct um_socket *s, u32 status)
 	s->answering = 1;
 }
 
+/* Counts the answer under way. Global: it would be checked at each of the places it is called from. */
+__noinline int um_count(struct um_socket *s, u32 sent, u32 ended, u64 now)
+{
+	struct um_stream *st;
+	u64 bytes;
+
+	if (!s)
+		return 0;
+	st = sent ? &s->sent : &s->received;
+	bytes = s->answer_request_bytes;
+	if (s->late_request_bytes)
+		bytes += __sync_lock_test_and_set(&s->late_request_bytes, 0);
+	um_count_answer(s, st, bytes, s->answering == 2, ended, now, !sent);
+	s->answering = ended ? 0 : 2;
+	return 0;
+}
+
 static __always_inline void um_answered(struct um_socket *s, struct um_stream *st, bool ended,
 					u64 now)
 {
-	u64 bytes = s->answer_request_bytes;
-
-	if (!s->answering)
-		return;
-	if (s->late_request_bytes)
-		bytes += __sync_lock_test_and_set(&s->late_request_bytes, 0);
-	um_count_answer(s, st, bytes, s->answering == 2, ended, now, st == &s->received);
-	s->answering = ended ? 0 : 2;
+	if (s->answering)
+		um_count(s, st == &s->sent, ended, now);
 }
 
 static __always_inline void um_on_end(struct um_socket *s, struct um_stream *st, bool answer,
@@ -145,20 +158,22 @@ static __always_inline void um_on_answer_head(struct um_socket *s, struct um_str
 					      struct um_judge *j)
 {
 	u32 status = s->answer_status;
-	bool bodiless = s->answer_method == UM_METHOD_HEAD || status == 204 || status == 304;
+	bool asked = s->answering;
+	bool bodiless = status == 204 || status == 304 ||
+			(asked && s->answer_method == UM_METHOD_HEAD);
 
 	if (status < 200 && status != 101) {
 		st->phase = UM_PHASE_START;
 		return;
 	}
 	if (status == 101 ||
-	    (s->answer_method == UM_METHOD_CONNECT && status < 300 && s->answering)) {
+	    (asked && s->answer_method == UM_METHOD_CONNECT && status < 300)) {
 		um_answered(s, st, true, j->now);
 		um_flag(s, UM_SOCKET_TUNNEL);
 		um_opaque(s, 0);
 		return;
 	}
-	if (bodiless && s->answering) {
+	if (bodiless) {
 		um_on_end(s, st, true, j->now);
 		return;
 	}
@@ -198,7 +213,8 @@ static __always_inline void um_on_tls(struct __sk_buff *skb, struct um_socket *s
 	struct bpf_sock *sk = skb->sk;
 	struct um_tls *tls;
 
-	if (bpf_skb_load_bytes(skb, um_cursor(j), begin, sizeof(begin)) || begin[1] != 3) {
+	if (s->l7 == UM_L7_HTTP1 || j->held ||
+	    bpf_skb_load_bytes(skb, um_cursor(j), begin, sizeof(begin)) || begin[1] != 3) {
 		um_not_http(s, st);
 		return;
 	}
@@ -227,7 +243,7 @@ static __always_inline void um_on_event(struct __sk_buff *skb, struct um_socket 
 		um_on_request(skb, s, st, j);
 		break;
 	case UM_EVENT_STATUS:
-		um_on_status(s, j->scan.detail);
+		um_on_status(s, st, j->scan.detail);
 		break;
 	case UM_EVENT_HEAD:
 		if (st->flags & UM_STREAM_BAD && !(st->flags & UM_STREAM_CHUNKED))
@@ -244,7 +260,10 @@ static __always_inline void um_on_event(struct __sk_buff *skb, struct um_socket 
 		um_not_http(s, st);
 		break;
 	case UM_EVENT_HTTP2:
-		um_opaque(s, UM_L7_HTTP2);
+		if (s->l7 == UM_L7_HTTP1)
+			um_not_http(s, st);
+		else
+			um_opaque(s, UM_L7_HTTP2);
 		break;
 	case UM_EVENT_TLS:
 		um_on_tls(skb, s, st, j);
@@ -284,7 +303,7 @@ static __always_inline void um_pass_body(struct um_socket *s, struct um_stream *
 		um_on_end(s, st, j->scan.is_answer, j->now);
 	} else {
 		st->phase = UM_PHASE_CHUNK;
-		st->match = 0;
+		st->match = UM_CHUNK_CR;
 	}
 }
 

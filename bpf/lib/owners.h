@@ -29,6 +29,7 @@ static __always_inline void um_socket_made(struct bpf_sock *ctx)
 		UM_COUNT(storage_failed);
 		return;
 	}
+	s->l4 = ctx->protocol;
 	um_own(s, bpf_get_current_cgroup_id(), bpf_get_netns_cookie(ctx),
 	       (struct task_struct *)bpf_get_current_task(), bpf_get_current_pid_tgid() >> 32);
 }

@@ -90,7 +90,7 @@ static __always_inline int um_take_request(struct um_socket *s)
 		count = __sync_fetch_and_add(&run->count, -1);
 	if (count > 1) {
 		s->answer_request_bytes = run->bytes / count;
-		__sync_fetch_and_add(&run->bytes, -(u64)s->answer_request_bytes);
+		__sync_fetch_and_add(&run->bytes, -s->answer_request_bytes);
 	} else {
 		s->runs_head = head + 1;
 	}
@@ -109,11 +109,17 @@ static __always_inline void um_add(u64 *counter, u64 more, bool alone)
 		__sync_fetch_and_add(counter, more);
 }
 
+/* A paced segment is stamped with when it is due (skb_mstamp_ns): that may lie ahead of its answer. */
+static __always_inline u64 um_since(u64 start_ns, u64 end_ns)
+{
+	return end_ns > start_ns ? end_ns - start_ns : 0;
+}
+
 static __always_inline void um_count_head(struct um_socket *s, struct um_series *series,
 					  const struct um_stream *answer, u64 request_bytes,
 					  bool alone)
 {
-	u64 duration = answer->start_ns - s->answer_start_ns;
+	u64 duration = um_since(s->answer_start_ns, answer->start_ns);
 	u32 bin = um_bin(duration);
 
 	um_add(&series->requests, 1, alone);
@@ -145,7 +151,7 @@ static __always_inline void um_count_answer(struct um_socket *s, const struct um
 		um_count_head(s, series, answer, request_bytes, alone);
 	if (ended) {
 		um_add(&series->ended, 1, alone);
-		um_add(&series->ended_ns, now - s->answer_start_ns, alone);
+		um_add(&series->ended_ns, um_since(s->answer_start_ns, now), alone);
 		um_add(&series->response_bytes, answer->bytes, alone);
 	}
 	series->last_ns = now;
@@ -196,7 +202,7 @@ static __always_inline void um_requests_over(struct um_socket *s, u64 now)
 	__sync_fetch_and_add(&series->response_bytes, answer->bytes);
 	if (answer->phase == UM_PHASE_UNTIL_CLOSE && !(s->flags & UM_SOCKET_RESET)) {
 		__sync_fetch_and_add(&series->ended, 1);
-		__sync_fetch_and_add(&series->ended_ns, now - s->answer_start_ns);
+		__sync_fetch_and_add(&series->ended_ns, um_since(s->answer_start_ns, now));
 	}
 }
 

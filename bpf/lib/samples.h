@@ -69,7 +69,7 @@ static __noinline int um_emit_sample(struct um_socket *s, u64 duration, u64 requ
 		um_sample_ends(s, out);
 		out->start_ns = s->answer_start_ns;
 		out->duration_ns = duration;
-		out->request_bytes = request_bytes;
+		out->request_bytes = request_bytes >> 32 ? ~0U : request_bytes;
 		out->status = s->answer_status;
 		out->method = s->answer_method;
 		out->kind = kind;

@@ -6,13 +6,12 @@
 #include "lib/streams.h"
 #include "lib/udp.h"
 
-static __always_inline void um_tap_tcp(struct __sk_buff *skb, struct bpf_sock *sk, bool sent)
+static __always_inline void um_tap_tcp(struct __sk_buff *skb, struct um_socket *s, bool sent)
 {
-	struct um_socket *s = bpf_sk_storage_get(&um_sockets, sk, 0, 0);
 	struct um_packet p = {};
 
 	/* No role: a listener, or a handshake. Shadow: the client's end reads the same bytes. */
-	if (!s || (s->role != UM_ROLE_CLIENT && s->role != UM_ROLE_SERVER))
+	if (s->role != UM_ROLE_CLIENT && s->role != UM_ROLE_SERVER)
 		return;
 	if ((sent ? s->sent.phase : s->received.phase) == UM_PHASE_OPAQUE)
 		return;
@@ -25,9 +24,8 @@ static __always_inline void um_tap_tcp(struct __sk_buff *skb, struct bpf_sock *s
 }
 
 /* Not inlined: its stack must not add to what the TCP path needs. */
-static __noinline int um_tap_udp(struct __sk_buff *skb, struct bpf_sock *sk, bool sent)
+static __noinline int um_tap_udp(struct __sk_buff *skb, struct um_socket *s, bool sent)
 {
-	struct um_socket *s = sk ? bpf_sk_storage_get(&um_sockets, sk, 0, 0) : 0;
 	struct um_udp_key key = {};
 	struct um_packet p = {};
 	struct um_udp *u;
@@ -54,16 +52,18 @@ static __noinline int um_tap_udp(struct __sk_buff *skb, struct bpf_sock *sk, boo
 static __always_inline void um_tap(struct __sk_buff *skb, bool sent)
 {
 	struct bpf_sock *sk = skb->sk;
+	struct um_socket *s;
 
 	if (!sk)
 		return;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk)
+	/* Answers nothing for request and time-wait sockets: they have no storage. */
+	s = bpf_sk_storage_get(&um_sockets, sk, 0, 0);
+	if (!s)
 		return;
-	if (sk->protocol == IPPROTO_TCP)
-		um_tap_tcp(skb, sk, sent);
-	else if (sk->protocol == IPPROTO_UDP)
-		um_tap_udp(skb, sk, sent);
+	if (s->l4 == IPPROTO_TCP)
+		um_tap_tcp(skb, s, sent);
+	else if (s->l4 == IPPROTO_UDP)
+		um_tap_udp(skb, s, sent);
 }
 
 #endif

@@ -57,8 +57,10 @@ static __always_inline bool um_pass_line(struct um_window *w)
 			break;
 		at = um_line_feed(um_word(w, pos));
 		*(volatile u32 *)&w->pos = pos + at + (at < 8);
+		if (at < 8 && *(volatile u32 *)&w->pos <= w->len)
+			return true;
 		if (at < 8)
-			return *(volatile u32 *)&w->pos <= w->len;
+			break; /* the line feed was stale bytes behind the end */
 	}
 	w->pos = w->len;
 	return false;

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from tools import bpf_objects
+from tests.kernel.judging import Judge
 from undermesh.kernel import bpffs
+from undermesh.kernel.loaded import Loaded
+from undermesh.kernel.objects import Configuration, Opened
 
 ROOT = Path(__file__).parents[2]
 OBJECTS = Path(__file__).parent / "objects"
@@ -62,3 +65,27 @@ def cgroup() -> Iterator[Path]:
         if child.is_dir():
             child.rmdir()
     path.rmdir()
+
+
+@pytest.fixture(scope="session")
+def wrappers() -> Path:
+    """The directory of bpf/tests/*.bpf.c, compiled: functions of the data path to be test-run."""
+    bpf_objects.build_tests(root=ROOT)
+    return ROOT / "build" / "bpf-tests"
+
+
+@pytest.fixture(scope="session")
+def parts(wrappers: Path) -> Iterator[Loaded]:
+    """parts.bpf.o, loaded."""
+    configuration = Configuration(variables={"um_config": {"shards": 1, "answers_per_s": 1 << 30}})
+    with Opened.read(wrappers / "parts.bpf.o").configure(configuration).load() as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="session")
+def judge(wrappers: Path) -> Iterator[Judge]:
+    """judge.bpf.o, loaded."""
+    variables = {"um_config": {"shards": 4, "samples_per_s": (0, 0, 0, 0)}}
+    opened = Opened.read(wrappers / "judge.bpf.o")
+    with opened.configure(Configuration(variables=variables)).load() as loaded:
+        yield Judge(loaded)

@@ -30,10 +30,11 @@ def test_an_opened_object_tells_its_maps_and_programs_without_touching_the_kerne
 
 
 def test_constants_are_set_by_name_and_what_is_not_named_keeps_its_value(objects):
-    choices = {"settings": {"threshold": 42, "limits": (0, 0, 5, 0)}, "plain": np.uint32(9)}
+    settings = {"threshold": 42, "limits": (0, 0, 5, 0)}
+    choices = {"settings": settings, "plain": np.uint32(9)}
     with loaded(objects, variables=choices) as with_all:
         assert testrun.run_program(with_all.programs["told"], data=PACKET).retval == 1
-    del choices["settings"]["threshold"]  # 7 in the source
+    del settings["threshold"]  # 7 in the source
     with loaded(objects, variables=choices) as with_some:
         assert testrun.run_program(with_some.programs["told"], data=PACKET).retval == 0
 

@@ -342,3 +342,70 @@ def test_a_scope_outside_the_hierarchy_is_refused(options):
     with pytest.raises(errors.OperatorError, match="um_nonsense"):
         start(replace(options, sizes={"um_nonsense": 1}))
     assert not (options.bpffs / "undermesh" / options.instance).exists()
+
+
+def test_equal_programs_are_recognised_without_the_recorded_hashes(options):
+    sized = replace(options, sizes={"um_udp": 1000, "um_flows": 1 << 20})
+    with start(sized) as first:
+        ids = {name: link.facts() for name, link in first._running.links.items()}
+        maps = {name: owned.id() for name, owned in first.maps.items()}
+        notes = first._running.pinned._meta
+        keys, _ = notes.dump()
+        assert notes.delete([key for key in keys if key.startswith(b"object-")]) == 5
+    with start(sized) as second:
+        assert {name: link.facts() for name, link in second._running.links.items()} == ids
+        assert {name: owned.id() for name, owned in second.maps.items()} == maps
+        assert not second.retired
+
+
+def test_a_program_somebody_put_in_our_place_is_replaced(options, objects):
+    with start(options) as first:
+        ours = first._running.programs["tap_egress"].facts().tag
+        with Opened.read(objects / "sample.bpf.o").configure(Configuration()).load() as other:
+            first._running.links["tap_egress"].replace(other.programs["out"])
+        info = {info.name: info for info in first.program_info()}["tap_egress"]
+        assert not info.attached
+    with start(options) as second:
+        facts = second._running.links["tap_egress"].facts()
+        assert facts.program_id == second._running.programs["tap_egress"].facts().id
+        assert second._running.programs["tap_egress"].facts().tag == ours
+        assert all(info.attached for info in second.program_info())
+
+
+def test_what_a_later_version_left_is_taken_away(options, objects):
+    """And so going back to an older version leaves none of the newer one's programs running."""
+    fd = os.open(options.scope, os.O_RDONLY)
+    egress = AttachType.CGROUP_INET_EGRESS
+    with Opened.read(objects / "sample.bpf.o").configure(Configuration()).load() as future:
+        with start(options) as first:
+            pinned = first._running.pinned
+            link = links.attach(future.programs["out"], cgroup_fd=fd)
+            pinned.pin_link(link)
+            pinned.pin_map(future.maps["entries"])
+            link.close()
+            assert len(links.query(fd, egress)[1]) == 2
+        with start(options) as second:
+            assert len(links.query(fd, egress)[1]) == 1
+            assert "entries" not in second._running.pinned.maps()
+            second.forget_retired()
+            assert second._running.pinned.retired() == ()
+    os.close(fd)
+
+
+def test_another_layout_version_is_counted_and_then_removed(options):
+    root = options.bpffs / "undermesh" / options.instance
+    fd = os.open(options.scope, os.O_RDONLY)
+    with start(options):
+        made(traffic(options.scope, 5))
+    (root / "v1").rename(root / "v7")
+    with start(options) as running:
+        assert not running.adopted
+        assert len(links.query(fd, AttachType.CGROUP_INET_EGRESS)[1]) == 1
+        assert int(running.retired["um_edges"][1]["opened"].sum()) == 5
+        assert int(running.retired["um_series"][1]["requests"].sum()) == 5 * PER_CONNECTION
+        assert len(running.retired["um_flows"][1]) == 5
+        running.forget_retired()
+        assert [path.name for path in root.iterdir()] == ["v1"]
+        made(traffic(options.scope, 5))
+        assert int(running.dump("um_edges")[1]["opened"].sum()) == 5
+    os.close(fd)

@@ -81,7 +81,7 @@ def test_the_rest_of_an_abandoned_ring_is_read_whatever_its_records_are(sample):
     records = ring.remaining(fd=sample.maps["ring"].fd, name="ring", size=SIZE)
     assert sorted({len(record) for record in records}) == [8, 24]
     assert sum(len(record) == 24 for record in records) == written
-    assert ring.remaining(fd=sample.maps["ring"].fd, name="ring", size=SIZE) == []
+    assert ring.remaining(fd=sample.maps["ring"].fd, name="ring", size=SIZE) == records
 
 
 def test_an_iterator_over_a_map_gives_a_record_per_element(objects):

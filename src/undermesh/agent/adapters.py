@@ -121,17 +121,36 @@ class Identities:
 
 
 class Host:
-    """Cgroups, container names and processes of this host. `root` is where cgroup v2 is mounted."""
+    """Cgroups, container names and processes of this host.
 
-    def __init__(self, *, root: Path, roots: host.RuntimeRoots, book: host.WorkloadBook) -> None:
+    `root` is where cgroup v2 is mounted; with a `scope`, only cgroups from there down are listed,
+    and so only their older sockets are taken in.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        scope: Path | None,
+        roots: host.RuntimeRoots,
+        book: host.WorkloadBook,
+    ) -> None:
         self._root = root
+        self._below = f"/{scope.relative_to(root)}" if scope is not None else ""
         self._book = book
         self._scan = host.CgroupScan(root)
         self._runtimes = host.Runtimes(roots)
         self._processes = host.ProcessReader()
 
     def cgroups(self) -> Mapping[int, str]:
-        return self._scan.read().paths
+        paths = self._scan.read().paths
+        if not self._below:
+            return paths
+        return {
+            ident: path
+            for ident, path in paths.items()
+            if path == self._below or path.startswith(f"{self._below}/")
+        }
 
     def refresh(self) -> None:
         self._book.runtimes(self._runtimes.refresh())

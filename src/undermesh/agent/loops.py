@@ -11,9 +11,10 @@ from undermesh.model.status import LoopStatus
 
 log = logging.getLogger("undermesh.agent")
 
-SHARE = 0.01
-"""The part of one processor a loop may take: after a long round it waits longer."""
+SHARE = 0.02
+"""The part of one processor a loop may take: after a costly round it waits longer."""
 
+_REST_SECONDS = 5.0
 _BACKOFF_SECONDS = 30.0
 
 
@@ -36,6 +37,7 @@ class Loop:
         self._failures = 0
         self._in_a_row = 0
         self._last_ns = 0
+        self._busy_ns = 0
         self._problem = ""
 
     def status(self) -> LoopStatus:
@@ -58,7 +60,7 @@ class Loop:
 
     def run_once(self) -> None:
         """One round. What it raises is logged, once for a row of failures, and counted."""
-        start = time.perf_counter_ns()
+        start, busy = time.perf_counter_ns(), time.thread_time_ns()
         try:
             self._round()
         except Exception as error:
@@ -70,6 +72,7 @@ class Loop:
             self._problem = ""
         self._rounds += 1
         self._last_ns = time.perf_counter_ns() - start
+        self._busy_ns = time.thread_time_ns() - busy
 
     def _failed(self, error: Exception) -> None:
         self._failures += 1
@@ -81,9 +84,7 @@ class Loop:
             )
 
     def _rest(self) -> float:
-        """Seconds to wait at least: by the cost of the last round, by failures in a row."""
-        cost = self._last_ns / 1e9 / self._pace.share
-        backoff = 0.0
+        """Seconds to wait at least: by what the last round cost, by failures in a row."""
         if self._in_a_row:
-            backoff = min(_BACKOFF_SECONDS, self._pace.seconds * 2.0 ** min(self._in_a_row, 10))
-        return min(_BACKOFF_SECONDS, max(cost, backoff))
+            return min(_BACKOFF_SECONDS, self._pace.seconds * 2.0 ** min(self._in_a_row, 10))
+        return min(_REST_SECONDS, self._busy_ns / 1e9 / self._pace.share)

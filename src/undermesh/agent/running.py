@@ -75,7 +75,12 @@ def started(settings: config.Config) -> Iterator["Agent"]:
         if database.moved_aside is not None:
             log.warning("state was unreadable and moved to %s", database.moved_aside)
         book = host.WorkloadBook(node=NodeId(settings.agent.node))
-        machine = adapters.Host(root=root, roots=_runtime_roots(settings.host), book=book)
+        machine = adapters.Host(
+            root=root,
+            scope=settings.kernel.scope,
+            roots=_runtime_roots(settings.host),
+            book=book,
+        )
         prepared = plane.prepare(_options(settings.kernel, settings.agent.instance, root))
         # `attach` takes over what `prepared` holds; until then it is ours to give back.
         with contextlib.ExitStack() as unless_attached:

@@ -16,11 +16,12 @@ from undermesh.app.recorder import Recorder
 from undermesh.model.edge import End, EndKind
 from undermesh.telemetry import rowkeys
 from undermesh.telemetry.drops import DropKey, DropReader
-from undermesh.telemetry.growth import EDGES, SERIES, Growth, Layout, Meter, Rows, positions
+from undermesh.telemetry.growth import EDGES, SERIES, Growth, Layout, Rows, positions
 from undermesh.telemetry.growth import total as total_of
 from undermesh.telemetry.histogram import Sparse
 from undermesh.telemetry.kept import Kept
 from undermesh.telemetry.leaving import idle, touching
+from undermesh.telemetry.meter import Meter
 from undermesh.telemetry.naming import LEFT_OUT, Context, NamedEdges, NamedSeries, Naming, SeriesKey
 
 RETIRED = b"retired:"
@@ -99,12 +100,12 @@ class Folder:
         """Folds all that names one of `numbers`, and what is idle in a map that fills up."""
         series = self._rows(self._recorder.series, "um_series", numbers, now_ns)
         edges = self._rows(self._recorder.edges, "um_edges", numbers, now_ns)
-        if len(series):
-            self._keep_series(self._recorder.series.at(series))
-        if len(edges):
-            self._keep_edges(self._recorder.edges.at(edges))
-        self._recorder.series.drop(series)
-        self._recorder.edges.drop(edges)
+        if len(series) and self._recorder.series.reading is not None:
+            self._keep_series(self._recorder.series.reading.at(series).growth())
+            self._recorder.series.drop(series)
+        if len(edges) and self._recorder.edges.reading is not None:
+            self._keep_edges(self._recorder.edges.reading.at(edges).growth())
+            self._recorder.edges.drop(edges)
         drops = self._fold_drops(numbers, now_ns)
         return Folded(series=len(series), edges=len(edges), drops=drops)
 
@@ -128,15 +129,15 @@ class Folder:
         return int(self._plane.dtype("um_series")["bins"].shape[0])
 
     def _rows(self, meter: Meter, name: str, numbers: Sequence[int], now_ns: int) -> Rows:
-        if meter.keys is None or meter.values is None:
+        if meter.reading is None:
             return np.zeros(0, np.int64)
         resting = idle(
-            meter.values,
+            meter.reading.last_ns,
             now_ns=now_ns,
             pressure=self._limits.pressure,
             max_entries=self._sizes[name],
         )
-        return np.union1d(touching(meter.keys, numbers), resting)
+        return np.union1d(touching(meter.reading.keys, numbers), resting)
 
     def _keep_series(self, growth: Growth, *, retired: bool = False) -> int:
         slots = self._naming.series(growth, self._context())
@@ -163,7 +164,7 @@ class Folder:
         return len(keys)
 
     def _context(self) -> Context:
-        return self._naming.context(self._recorder.edges.total(), self.kept.protocols)
+        return self._naming.context(self._recorder.edge_totals(), self.kept.protocols)
 
     def _move(
         self,
@@ -198,7 +199,7 @@ class Folder:
         keys, values = self._plane.dump("um_drops")
         gone = np.flatnonzero(np.isin(keys["owner"], np.fromiter(numbers, np.uint32)))
         resting = idle(
-            values,
+            values["last_ns"],
             now_ns=now_ns,
             pressure=self._limits.pressure,
             max_entries=self._sizes["um_drops"],

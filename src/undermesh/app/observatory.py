@@ -204,5 +204,6 @@ class Observatory:
         self._orphans_ns = now_ns
         known = self.recorder.known_numbers(self._census.numbers)
         for meter in (self.recorder.edges, self.recorder.series):
-            if meter.keys is not None:
-                self._leaving.watch(orphans(meter.keys, known, self._words.first), now_ns=now_ns)
+            if meter.reading is not None:
+                lost = orphans(meter.reading.keys, known, self._words.first)
+                self._leaving.watch(lost, now_ns=now_ns)

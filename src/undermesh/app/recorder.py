@@ -11,8 +11,9 @@ from undermesh.app.limits import SECOND_NS, Limits
 from undermesh.app.ports import DataPlane
 from undermesh.model.edge import EndKind
 from undermesh.telemetry.flows import text
-from undermesh.telemetry.growth import EDGES, SERIES, Meter, Structured, positions
+from undermesh.telemetry.growth import EDGES, SERIES, Growth, Structured, positions
 from undermesh.telemetry.leaving import Pressure
+from undermesh.telemetry.meter import Meter
 from undermesh.telemetry.names import Names
 from undermesh.telemetry.naming import Triple
 from undermesh.telemetry.records import Records
@@ -47,6 +48,8 @@ class Recorder:
         self._names = names
         self._peers: Structured = np.zeros(0, plane.dtype("um_peer_key"))
         self._peer_numbers: Structured = np.zeros(0, plane.dtype("um_peer"))
+        self._no_series = _nothing(plane, "um_series_key", "um_series")
+        self._no_edges = _nothing(plane, "um_edge_key", "um_edge")
         self._tls: dict[tuple[int, int, int], set[bytes]] = {}
 
     def drain(self) -> None:
@@ -72,8 +75,8 @@ class Recorder:
         piece = Slice(
             start_ns=self.swept_ns,
             end_ns=now_ns,
-            series=self.series.observe(*self._plane.dump("um_series")),
-            edges=self.edges.observe(*self._plane.dump("um_edges")),
+            series=self.series.observe(self._plane.walk("um_series"), self._no_series),
+            edges=self.edges.observe(self._plane.walk("um_edges"), self._no_edges),
         )
         if len(self.new_flows):
             self.new_flows.publish(self.live[self.live["opened_ns"] > self.swept_ns])
@@ -83,6 +86,14 @@ class Recorder:
         self._bind(piece.edges.keys)
         self.window.add(piece)
         return piece
+
+    def series_totals(self) -> Growth | None:
+        """All request counters as last read; None before the first sweep."""
+        return None if self.series.reading is None else self.series.reading.growth()
+
+    def edge_totals(self) -> Growth | None:
+        """All connection counters as last read; None before the first sweep."""
+        return None if self.edges.reading is None else self.edges.reading.growth()
 
     def tls_names(self) -> dict[Triple, tuple[str, ...]]:
         """Server names seen in TLS, by the ends and port of their row."""
@@ -102,11 +113,11 @@ class Recorder:
         """External numbers to give up because their map fills up: those nothing was counted for in
         a long time. None while there is room."""
         held = self._peer_numbers
-        keys, values = self.edges.keys, self.edges.values
-        if len(held) <= max_entries * pressure.fill or keys is None or values is None:
+        reading = self.edges.reading
+        if len(held) <= max_entries * pressure.fill or reading is None:
             return []
         before = np.uint64(max(0, now_ns - pressure.idle_ns))
-        busy = keys["server"][values["last_ns"] >= before]
+        busy = reading.keys["server"][reading.last_ns >= before]
         idle = (held["first_ns"] < before) & ~np.isin(held["number"], busy)
         return [int(number) for number in held["number"][idle][:limit]]
 
@@ -188,3 +199,7 @@ class Recorder:
                 names.add(name)
             if self._names.end(server).kind is EndKind.WORLD:
                 self._names.bind_tls(client, server, text(name))
+
+
+def _nothing(plane: DataPlane, key: str, value: str) -> tuple[Structured, Structured]:
+    return np.zeros(0, plane.dtype(key)), np.zeros(0, plane.dtype(value))

@@ -118,7 +118,7 @@ class Views:
         """What happened since `since_ns`, when the counters began (since the epoch)."""
         edges, context = self._totals()
         series = [self._folder.kept.series()]
-        held = self._recorder.series.total()
+        held = self._recorder.series_totals()
         if held is not None:
             series.append(self._naming.series(held, context).named())
         until_ns = at.epoch_of(self._recorder.swept_ns or at.monotonic_ns)
@@ -188,7 +188,7 @@ class Views:
 
     def _totals(self) -> tuple[dict[EdgeKey, list[int]], Context]:
         """Connection counters by row since they began, and what naming learns from them."""
-        held = self._recorder.edges.total()
+        held = self._recorder.edge_totals()
         context = self._naming.context(held, self._folder.kept.protocols)
         parts = [self._folder.kept.edges()]
         if held is not None:

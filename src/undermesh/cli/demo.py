@@ -107,9 +107,7 @@ def _play(seconds: float, rate: float, keep: bool, as_json: bool) -> Result:
         raise Refusal(str(error), hint=hint) from error
     except shop.ShopBroken as error:
         said = f"\n{error.said}" if error.said else ""
-        raise Refusal(
-            f"{error}{said}", hint="`undermesh doctor` says what this host lacks"
-        ) from error
+        raise Refusal(f"{error}{said}") from error
 
 
 def _watch(running: Shop, client: Client, seconds: float, as_json: bool) -> None:
@@ -240,7 +238,8 @@ def _terminated_cleanly() -> Iterator[None]:
     def stop(signum: int, frame: FrameType | None) -> None:
         for number in ending:
             signal.signal(number, signal.SIG_IGN)
-        print("\nCleaning up …", file=sys.stderr)
+        with contextlib.suppress(OSError):  # a terminal that hung up
+            print("\nCleaning up …", file=sys.stderr)
         raise KeyboardInterrupt
 
     ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -51,7 +51,12 @@ def start(settings: Config, arguments: Sequence[str]) -> int:
             cwd="/",
             start_new_session=True,
         )
-    pid = _wait(child, settings.socket)
+    try:
+        pid = _wait(child, settings.socket)
+    except BaseException:
+        child.terminate()
+        child.wait()
+        raise
     if pid is None:
         _fail(child, log, begin)
         return ANSWER_IS_NO

@@ -61,10 +61,8 @@ def _lines(checks: tuple[Check, ...], missing: list[str], paint: Paint) -> Itera
         mark, tone = _MARKS[check.ok, check.needed]
         head = f"{paint(mark, tone)}{' ' * (_MARK_WIDTH - len(mark))}  "
         text = [check.found]
-        if check.cost_if_missing:
-            text.append(check.cost_if_missing)
-        if check.remedy:
-            text.append(f"→ {check.remedy}")
+        if check.ok == "no":
+            text += [check.cost_if_missing, f"→ {check.remedy}" if check.remedy else ""]
         name = safe(check.name).ljust(_NAME_WIDTH)
         yield from _block(head, paint(name, "bold"), text, width)
     yield ""
@@ -79,7 +77,7 @@ def _block(head: str, name: str, text: list[str], width: int) -> Iterator[str]:
     """One check: its mark and name, then sentences wrapped beside them."""
     indent = _MARK_WIDTH + 2 + _NAME_WIDTH + 2
     room = max(30, width - indent)
-    lines = [line for part in text for line in textwrap.wrap(safe(part), room) or [""]]
+    lines = [line for part in text for line in textwrap.wrap(safe(part), room)] or [""]
     yield f"{head}{name}  {lines[0]}".rstrip()
     for line in lines[1:]:
         yield f"{' ' * indent}{line}"

@@ -14,9 +14,16 @@ from undermesh.cli.surroundings import surroundings
 
 
 def commands(entries: Sequence[tuple[str, str]], paint: Paint) -> list[str]:
-    """`  undermesh top      who talks to whom`, aligned."""
+    """Each command with what it does beside it, or below it where the terminal is narrow."""
     lines = [(f"{invocation()} {arguments}", what) for arguments, what in entries]
     width = max(len(line) for line, _ in lines)
+    room = shutil.get_terminal_size().columns
+    if any(2 + width + 2 + len(what) > room for _, what in lines):
+        return [
+            text
+            for line, what in lines
+            for text in (f"  {paint(line, 'bold')}", f"      {paint(what, 'dim')}")
+        ]
     return [f"  {paint(line.ljust(width), 'bold')}  {what}" for line, what in lines]
 
 

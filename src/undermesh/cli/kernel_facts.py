@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -59,8 +60,7 @@ def _needed() -> tuple[Feature, ...]:
         "link update": probes.link_update(),
     }
     return tuple(
-        Feature(name=name, ok=_word(answer), cost_if_missing=_NOTHING_SEEN, needed=True)
-        for name, answer in found.items()
+        _feature(name, answer, cost=_NOTHING_SEEN, needed=True) for name, answer in found.items()
     )
 
 
@@ -71,15 +71,21 @@ def _tracepoints() -> tuple[Feature, ...]:
     if not absent:
         return (Feature(name="tracepoints", ok="yes", detail=f"all {len(found)} are there"),)
     return tuple(
-        Feature(name=f"tp_btf/{name}", ok=_word(answer), cost_if_missing=_TRACEPOINTS[name])
+        _feature(f"tp_btf/{name}", answer, cost=_TRACEPOINTS[name])
         for name, answer in absent.items()
     )
 
 
 def _helpful() -> tuple[Feature, ...]:
-    reasons = probes.drop_reasons()
     cost = "drops are counted without their reason"
-    return (Feature(name="drop reasons", ok=_word(reasons), cost_if_missing=cost),)
+    return (_feature("drop reasons", probes.drop_reasons(), cost=cost),)
+
+
+def _feature(name: str, answer: Answer, *, cost: str, needed: bool = False) -> Feature:
+    """Without root the kernel refuses to try, which reads like a no and is none."""
+    if answer is not Answer.YES and os.geteuid() != 0:
+        return Feature(name=name, ok="unknown", detail="could not tell: run as root", needed=needed)
+    return Feature(name=name, ok=_word(answer), cost_if_missing=cost, needed=needed)
 
 
 def foreign_programs() -> tuple[ForeignProgram, ...]:

@@ -27,6 +27,7 @@ from undermesh.cli.surroundings import surroundings
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"  # alternate screen, no cursor, no wrapping
 _LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 _KEYS = {
     "\x1b[A": "up",
     "\x1b[B": "down",
@@ -98,6 +99,11 @@ def _wait(until: float, resized: int) -> list[str]:
     return [_KEYS.get(key, key) for key in _KEY.findall(pressed.decode("utf-8", "replace"))]
 
 
+def _unhandled(number: signal.Signals) -> bool:
+    """Whoever shows us may have a way of its own to end."""
+    return signal.getsignal(number) is signal.SIG_DFL
+
+
 @contextlib.contextmanager
 def _terminal() -> Iterator[int]:
     """The alternate screen with unbuffered keys; yields a descriptor that is readable when the
@@ -131,7 +137,8 @@ def _terminal() -> Iterator[int]:
         signal.SIGTERM: stop,
         signal.SIGHUP: stop,
     }
-    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    ours = {n: h for n, h in handlers.items() if n not in _ENDING or _unhandled(n)}
+    previous = {number: signal.signal(number, handler) for number, handler in ours.items()}
     try:
         tty.setcbreak(stdin)
         write(_ENTER)

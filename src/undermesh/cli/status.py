@@ -9,11 +9,13 @@ import click
 
 from undermesh.cli import output, units
 from undermesh.cli.options import agent, json_option, which_agent_options
-from undermesh.cli.paint import Paint, Tone, paint_for
+from undermesh.cli.paint import Paint, paint_for
 from undermesh.cli.table import Cell, Column, render
 from undermesh.wire.status import MapRow, ProgramRow, Status
 
 NEARLY_FULL = 0.8
+_FILLING = frozenset({"hash", "percpu_hash", "lru_hash", "lpm_trie"})
+"""Kinds of maps that fill up; an array always has all its entries."""
 
 
 @click.command(short_help="What the agent runs, and how full its maps are.")
@@ -84,13 +86,15 @@ def _program(row: ProgramRow) -> list[Cell]:
 
 
 def _map(row: MapRow) -> list[Cell]:
-    tone: Tone = "red" if row.fill is not None and row.fill >= NEARLY_FULL else "plain"
+    counted = row.fill is not None and row.type in _FILLING
+    full = counted and (row.fill or 0.0) >= NEARLY_FULL
+    of = units.size if row.type == "ringbuf" else units.count
     return [
         Cell(row.name, "bold"),
         Cell(row.type),
         Cell(units.NONE if row.entries is None else units.count(row.entries)),
-        Cell(units.count(row.max_entries)),
-        Cell(units.NONE if row.fill is None else _fill(row.fill), tone),
+        Cell(of(row.max_entries) if row.max_entries else units.NONE),
+        Cell(_fill(row.fill or 0.0) if counted else units.NONE, "red" if full else "plain"),
         Cell(units.size(row.bytes)),
     ]
 

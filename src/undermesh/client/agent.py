@@ -7,19 +7,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
 from undermesh.client.errors import AnswerUnreadable
 from undermesh.client.transport import Target, TcpTarget, Transport, UnixTarget
-from undermesh.wire.drops import DropRow, Drops
-from undermesh.wire.edges import Edges
-from undermesh.wire.flows import FlowRow, Flows
-from undermesh.wire.graph import Graph
-from undermesh.wire.samples import SampleRow, Samples
-from undermesh.wire.status import Status
-from undermesh.wire.workloads import Register, Registered, Workloads
+
+# A command needs one of these: each is imported where it is asked for, which keeps the others'
+# start short.
+if TYPE_CHECKING:
+    from undermesh.wire.drops import DropRow, Drops
+    from undermesh.wire.edges import Edges
+    from undermesh.wire.flows import FlowRow, Flows
+    from undermesh.wire.graph import Graph
+    from undermesh.wire.samples import SampleRow, Samples
+    from undermesh.wire.status import Status
+    from undermesh.wire.workloads import Registered, Workloads
 
 RUNTIME_DIRECTORY = Path("/run/undermesh")
 TIMEOUT_SECONDS = 10.0
@@ -82,49 +86,71 @@ class Client:
 
     def status(self, *, config: bool = False) -> Status:
         """The agent about itself; `config` adds its effective configuration, secrets masked."""
+        from undermesh.wire.status import Status
+
         return self._get("/v1/status", {"config": "1"} if config else {}, Status)
 
     def edges(self, *, window: float | None = None, total: bool = False) -> Edges:
         """Traffic per edge in the last `window` seconds (the agent's default: 10), or, with
         `total`, since the last `down`."""
+        from undermesh.wire.edges import Edges
+
         return self._get("/v1/edges", _period(window, total), Edges)
 
     def graph(self, *, window: float | None = None, total: bool = False) -> Graph:
         """The same traffic as nodes and edges."""
+        from undermesh.wire.graph import Graph
+
         return self._get("/v1/graph", _period(window, total), Graph)
 
     def workloads(self) -> Workloads:
         """Whoever owns sockets on the node, those lately gone included."""
+        from undermesh.wire.workloads import Workloads
+
         return self._get("/v1/workloads", {}, Workloads)
 
     def flows(self, narrow: Filter | None = None) -> Flows:
         """Connections live, ended and failed; newest last."""
+        from undermesh.wire.flows import Flows
+
         return self._get("/v1/flows", (narrow or Filter()).query(), Flows)
 
     def follow_flows(self, narrow: Filter | None = None) -> Iterator[FlowRow | Missed]:
         """Flows as they happen, for as long as the agent lives."""
+        from undermesh.wire.flows import FlowRow
+
         return self._follow("/v1/flows", narrow, FlowRow)
 
     def samples(self, narrow: Filter | None = None) -> Samples:
         """Requests out of the bounded sample; newest last."""
+        from undermesh.wire.samples import Samples
+
         return self._get("/v1/samples", (narrow or Filter()).query(), Samples)
 
     def follow_samples(self, narrow: Filter | None = None) -> Iterator[SampleRow | Missed]:
         """Sampled requests as they are answered."""
+        from undermesh.wire.samples import SampleRow
+
         return self._follow("/v1/samples", narrow, SampleRow)
 
     def drops(self, narrow: Filter | None = None) -> Drops:
         """Packets the kernel threw away, by reason, since the last `down`."""
+        from undermesh.wire.drops import Drops
+
         return self._get("/v1/drops", (narrow or Filter()).query(), Drops)
 
     def follow_drops(self, narrow: Filter | None = None) -> Iterator[DropRow | Missed]:
         """Growth of the drop counters, as it is seen."""
+        from undermesh.wire.drops import DropRow
+
         return self._follow("/v1/drops", narrow, DropRow)
 
     def register(
         self, *, namespace: str, name: str, labels: Mapping[str, str], exe: str | None = None
     ) -> Registered:
         """Asks for a cgroup of its own for one named workload; see `Registered.cgroup`."""
+        from undermesh.wire.workloads import Register, Registered
+
         body = Register(name=name, namespace=namespace, labels=dict(labels), exe=exe)
         payload = self._transport.ask("POST", "/v1/workloads", body=msgspec.json.encode(body))
         return self._decode(payload, Registered)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 # Debian keeps servers where users' PATH does not look.
 _SEARCH = f"{os.defpath}:/usr/sbin:/sbin:/usr/local/sbin:/usr/local/bin"
-_PACKAGES = {"nginx": "nginx-light", "redis-server": "redis-server"}
+_PACKAGES = {"nginx": "nginx", "redis-server": "redis-server"}
 _ROUTES = {
     "/api/products": "catalog",
     "/api/cart": "cart",

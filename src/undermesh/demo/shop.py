@@ -10,9 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pwd
 import shutil
-import socket
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from pathlib import Path
 
 from undermesh import config
 from undermesh.client import Client, connect
-from undermesh.demo import servers
+from undermesh.demo import accounts, ports, servers
 
 ENTRY = ("load", "nginx")
 """Client and server of the entry edge: what the generator sends arrives there."""
@@ -120,7 +119,20 @@ def open_shop(*, rate: float, cgroup_root: Path, caller: str | None) -> Iterator
         _start_parts(shop, programs, rate)
         yield shop
     finally:
-        _close(shop)
+        with _undisturbed():
+            _close(shop)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No signal cuts the clean-up short; a terminal that hangs up sends more than one."""
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ending}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _undermesh(shop: Shop, *arguments: str) -> list[str]:
@@ -137,21 +149,34 @@ def _undermesh(shop: Shop, *arguments: str) -> list[str]:
 
 
 def _start_agent(shop: Shop) -> None:
-    started = subprocess.run(
+    starting = subprocess.Popen(
         _undermesh(shop, "up", "--detach"),
-        check=False,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
     )
-    if started.returncode != 0:
-        raise ShopBroken("agent", "did not start", started.stderr.strip())
+    try:
+        _, complaint = starting.communicate()
+    except BaseException:
+        # Told to end while it waits, `up` ends its agent, which may have no lock to find it by yet.
+        starting.send_signal(signal.SIGINT)
+        starting.communicate()
+        raise
+    if starting.returncode != 0:
+        # Its last words without the sentence that names its log: that is about to be removed.
+        said = [line for line in complaint.splitlines() if line.startswith("  ")]
+        raise ShopBroken(
+            "agent",
+            "did not start; `undermesh doctor` says what this host lacks",
+            "\n".join(said) or complaint.strip(),
+        )
 
 
 def _start_parts(shop: Shop, programs: Mapping[str, str], rate: float) -> None:
     """Servers first, all at once; the load when every one of them listens."""
-    ports = _free_ports((*_CALLS, "redis", "nginx"))
-    server_account, python_account = _accounts(shop.caller)
+    numbers = ports.free((*_CALLS, "redis", "nginx"))
+    server_account, python_account = accounts.choose(shop.caller)
     shop.directory.chmod(0o755)
     theirs = shop.directory / "servers"
     theirs.mkdir()
@@ -159,22 +184,22 @@ def _start_parts(shop: Shop, programs: Mapping[str, str], rate: float) -> None:
         shutil.chown(theirs, server_account)
     commands: dict[str, tuple[Sequence[str], str | None]] = {
         "redis": (
-            servers.redis_command(programs["redis-server"], theirs, ports["redis"]),
+            servers.redis_command(programs["redis-server"], theirs, numbers["redis"]),
             server_account,
         ),
         "nginx": (
-            servers.nginx_command(programs["nginx"], theirs, ports["nginx"], ports),
+            servers.nginx_command(programs["nginx"], theirs, numbers["nginx"], numbers),
             server_account,
         ),
     }
     for name, peers in _CALLS.items():
-        arguments = [str(ports[name]), *(f"{peer}={ports[peer]}" for peer in peers)]
+        arguments = [str(numbers[name]), *(f"{peer}={numbers[peer]}" for peer in peers)]
         module = [sys.executable, "-m", "undermesh.demo.services", name, *arguments]
         commands[name] = (module, python_account)
     for name, (command, account) in commands.items():
         _start(shop, name, command, account)
-    _wait_for_listeners(shop, frozenset(ports.values()))
-    load = [sys.executable, "-m", "undermesh.demo.load", str(ports["nginx"]), str(rate)]
+    _wait_for_listeners(shop, frozenset(numbers.values()))
+    load = [sys.executable, "-m", "undermesh.demo.load", str(numbers["nginx"]), str(rate)]
     _start(shop, "load", load, python_account)
 
 
@@ -193,63 +218,15 @@ def _start(shop: Shop, name: str, command: Sequence[str], account: str | None) -
         )
 
 
-def _free_ports(names: Sequence[str]) -> dict[str, int]:
-    """A free loopback port for each name, all different."""
-    with contextlib.ExitStack() as stack:
-        ports = {}
-        for name in names:
-            held = stack.enter_context(socket.socket())
-            held.bind(("127.0.0.1", 0))
-            ports[name] = int(held.getsockname()[1])
-        return ports
-
-
-def _accounts(caller: str | None) -> tuple[str | None, str | None]:
-    """Whom servers and Python services run as: nobody in particular where that works. Python may
-    live where only its owner can read (a home directory), so that is tried, not assumed."""
-    if os.geteuid() != 0:
-        return None, None
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    account = next((name for name in ("www-data", "nobody") if name in known), None)
-    for candidate in (account, caller):
-        if candidate and _runs_python(candidate):
-            return account, candidate
-    return account, None
-
-
-def _runs_python(account: str) -> bool:
-    try:
-        known = pwd.getpwuid(int(account)) if account.isdecimal() else pwd.getpwnam(account)
-        tried = subprocess.run(
-            [sys.executable, "-c", "import undermesh.demo.services"],
-            check=False,
-            user=known.pw_uid,
-            group=known.pw_gid,
-            extra_groups=[],
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-        )
-    except (OSError, KeyError):
-        return False
-    return tried.returncode == 0
-
-
-def _wait_for_listeners(shop: Shop, ports: frozenset[int]) -> None:
+def _wait_for_listeners(shop: Shop, wanted: frozenset[int]) -> None:
     """Until every port is listened on, read from the kernel's own list: connecting to find out
     would be traffic in the picture."""
     until = time.monotonic() + _START_SECONDS
-    while not ports <= _listening():
+    while not wanted <= ports.listening():
         shop.check()
         if time.monotonic() > until:
             raise ShopBroken("servers", f"do not listen after {_START_SECONDS:.0f} s")
         time.sleep(_POLL_SECONDS)
-
-
-def _listening() -> frozenset[int]:
-    """Listening TCP ports of this network namespace (proc(5): state 0A is LISTEN)."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return frozenset(int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A")
 
 
 def _close(shop: Shop) -> None:

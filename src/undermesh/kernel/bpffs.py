@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The BPF file system, where pins live: find it, mount it when it is missing."""
 
+import errno as errnos
 import os
+import re
 from pathlib import Path
 
 from undermesh.kernel import errors
 from undermesh.kernel.libbpf import ffi, libc
 
 DEFAULT = Path("/sys/fs/bpf")
+
+_OCTAL = re.compile(r"\\([0-7]{3})")
+"""How mountinfo writes blanks and backslashes (proc(5))."""
 
 
 def mounted(path: Path) -> bool:
@@ -17,7 +22,7 @@ def mounted(path: Path) -> bool:
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
         for line in table:
             left, _, right = line.partition(" - ")
-            point = left.split(" ")[4].encode().decode("unicode_escape")
+            point = _OCTAL.sub(lambda match: chr(int(match[1], 8)), left.split(" ")[4])
             covers = target == point or target.startswith(point.rstrip("/") + "/")
             if covers and len(point) >= len(best):  # the later of two on one point hides the other
                 best, kind = point, right.split(" ")[0]
@@ -27,7 +32,7 @@ def mounted(path: Path) -> bool:
 def mount(path: Path = DEFAULT) -> bool:
     """Mounts it at `path` unless it is there; True when it had to.
 
-    Raises MountRefused.
+    Raises MountRefused, NotPermitted.
     """
     if mounted(path):
         return False
@@ -45,6 +50,8 @@ def mount(path: Path = DEFAULT) -> bool:
     data = ffi.new("char[]", b"mode=0700")
     if libc().mount(source, where, source, 0, data) != 0:
         errno = int(ffi.errno)
+        if errno == errnos.EPERM:
+            raise errors.refused(doing, errno)
         raise errors.MountRefused(
             doing,
             answer=f"the kernel answered {errors.name_of(errno)}",

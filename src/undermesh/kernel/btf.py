@@ -219,7 +219,9 @@ class Btf:
             element, count = self._array(type_id)
             if self.name(self.resolve(element)) == "char":
                 return np.dtype(f"S{count}")
-            return np.dtype((self.dtype(element), (count,)))
+            each = self.dtype(element)
+            base, shape = each.subdtype or (each, ())
+            return np.dtype((base, (count, *shape)))
         if kind in (Kind.STRUCT, Kind.UNION):
             return self._struct_dtype(type_id, size)
         raise errors.LayoutMismatch(

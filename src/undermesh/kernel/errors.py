@@ -183,7 +183,7 @@ def permission_advice() -> str:
     """What to try after EPERM, from what this process may do and how locked down the kernel is."""
     missing = missing_capabilities()
     if missing:
-        return f"needs {' and '.join(missing)}: run as root, or give the unit these capabilities"
+        return f"needs {', '.join(missing)}: run as root, or give the unit these capabilities"
     if lockdown() == "confidentiality":
         return "the kernel is locked down (confidentiality), which forbids eBPF tracing"
     return "this process has the capabilities: a security module or a seccomp filter may forbid it"

@@ -55,15 +55,20 @@ class Lock:
     """Holds an instance for this process; the kernel lets go when the process dies, however."""
 
     def __init__(self, *, bpffs: Path, instance: str) -> None:
-        """Takes the lock. Raises InstanceBusy, OperatorError for a name that cannot be one."""
+        """Takes the lock.
+
+        Raises InstanceBusy, NotPermitted, OperatorError for a name that cannot be one.
+        """
         self.root = root_of(bpffs, instance)
         doing = f"taking hold of instance {instance} ({self.root})"
         while True:
-            self.root.mkdir(parents=True, exist_ok=True)
             try:
+                self.root.mkdir(parents=True, exist_ok=True)
                 self._fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            except FileNotFoundError:
+            except FileNotFoundError:  # removed in between
                 continue
+            except OSError as error:
+                raise errors.refused(doing, error.errno or 0) from error
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -225,7 +230,7 @@ def remove(*, bpffs: Path, instance: str, force: bool = False) -> Removed:
     """Detaches and unpins everything of an instance, of every layout version.
 
     Works with no agent. Raises InstanceBusy while one runs, unless `force`: then cgroup programs
-    are detached under it, and tracepoint programs go with its process.
+    are detached under it, and tracepoint programs go with its process. Raises NotPermitted.
     """
     root = root_of(bpffs, instance)
     if not root.is_dir():
@@ -233,6 +238,8 @@ def remove(*, bpffs: Path, instance: str, force: bool = False) -> Removed:
     lock = None if force else Lock(bpffs=bpffs, instance=instance)
     try:
         return remove_root(root)
+    except OSError as error:
+        raise errors.refused(f"removing instance {instance} ({root})", error.errno or 0) from error
     finally:
         if lock is not None:
             lock.release()

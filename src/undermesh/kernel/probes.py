@@ -158,6 +158,8 @@ def _refusal(errno: int) -> Answer:
 
 def _yes_no(answer: int) -> Answer:
     """libbpf's probes answer 1, 0 or a negative errno."""
+    if answer == 0 and errors.missing_capabilities():  # libbpf takes EPERM for "no"
+        return Answer.UNKNOWN
     return Answer.UNKNOWN if answer < 0 else _answer(answer == 1)
 
 

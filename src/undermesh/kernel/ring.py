@@ -106,9 +106,9 @@ class MappedRing:
             return batches[0]
         return np.concatenate(batches) if batches else np.empty(0, self._record)
 
-    def take_any(self) -> list[bytes]:
-        """Every complete record, whatever its length, one by one."""
-        taken: list[bytes] = []
+    def unread(self) -> list[bytes]:
+        """Every complete record that waits, whatever its length; they go on waiting."""
+        found: list[bytes] = []
         position, end = int(self._consumer[0]), int(self._producer[0])
         while position < end:
             start = position % self._size
@@ -116,10 +116,9 @@ class MappedRing:
             if length & BUSY:
                 break
             if not length & DISCARD:
-                taken.append(self._data[start + HEADER : start + HEADER + length].tobytes())
+                found.append(self._data[start + HEADER : start + HEADER + length].tobytes())
             position += _stride(length & LENGTH)
-            self._consumer[0] = position
-        return taken
+        return found
 
     def pending(self) -> int:
         """Bytes between the two positions, records still being written included."""
@@ -185,13 +184,13 @@ class CalledRing:
 
 
 def remaining(*, fd: int, name: str, size: int) -> list[bytes]:
-    """Every unread record of a ring nobody writes to any more, of any length; leaves it empty.
+    """Every unread record, of any length, of a ring nobody writes to any more; leaves them there.
 
     Raises CallRefused.
     """
     everything = MappedRing(fd=fd, name=name, size=size, record=np.dtype("V8"))
     try:
-        return everything.take_any()
+        return everything.unread()
     finally:
         everything.close()
 

@@ -5,6 +5,7 @@ A cgroup hook changes program in place, so that there is no packet without one. 
 program is attached before the old one goes: an event in between is seen by both, never by none.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 
@@ -100,10 +101,17 @@ class Switchboard:
         return True
 
     def _running(self, program: Program, old: Link) -> Program | None:
-        """The program behind a pinned link when it does exactly what ours would."""
-        running = existing.open_program(old.facts().program_id, program.spec)
-        if existing.fingerprint(running.facts()) == existing.fingerprint(program.facts()):
-            return running
+        """The program behind a pinned link when it does exactly what ours would.
+
+        None also when we may not look at it (that takes CAP_SYS_ADMIN): it is replaced then.
+        """
+        try:
+            running = existing.open_program(old.facts().program_id, program.spec)
+        except errors.KernelError:
+            return None
+        with contextlib.suppress(errors.KernelError):
+            if existing.fingerprint(running.facts()) == existing.fingerprint(program.facts()):
+                return running
         running.close()
         return None
 

@@ -58,7 +58,7 @@ def _on_hooks(pinned: Pins, opened: Opened) -> dict[str, Program]:
                 link.close()
         else:
             return found
-    except errors.CallRefused:  # a link whose program is gone
+    except errors.KernelError:  # a program that is gone, or that we may not look at
         pass
     for program in found.values():
         program.close()

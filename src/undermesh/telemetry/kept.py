@@ -23,7 +23,7 @@ from undermesh.telemetry.naming import NamedEdges, NamedSeries, SeriesKey, Tripl
 Alive = Callable[[End], bool]
 Key = TypeVar("Key", EdgeKey, SeriesKey)
 
-_SLACK = 1.1
+_SLACK = 1.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

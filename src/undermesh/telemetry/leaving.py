@@ -71,8 +71,9 @@ def orphans(keys: Structured, known: Numbers, first: int) -> list[int]:
     return [int(one) for one in used[(used >= first) & ~np.isin(used, known)]]
 
 
-def idle(values: Structured, *, now_ns: int, pressure: Pressure, max_entries: int) -> Rows:
-    """Rows to fold because the map fills up: those idle for long. None while there is room."""
-    if len(values) <= max_entries * pressure.fill:
+def idle(last_ns: NDArray[np.uint64], *, now_ns: int, pressure: Pressure, max_entries: int) -> Rows:
+    """Entries to fold because their map fills up: those idle for long, by the time each was last
+    counted. None while there is room."""
+    if len(last_ns) <= max_entries * pressure.fill:
         return np.zeros(0, np.int64)
-    return np.flatnonzero(values["last_ns"].astype(np.int64) < now_ns - pressure.idle_ns)
+    return np.flatnonzero(last_ns < np.uint64(max(0, now_ns - pressure.idle_ns)))

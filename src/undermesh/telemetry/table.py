@@ -16,11 +16,11 @@ from undermesh.model.protocol import (
     Protocol,
 )
 from undermesh.model.workload import NodeId
-from undermesh.telemetry.growth import EDGES, FAILURES, SERIES, Matrix
+from undermesh.telemetry.growth import EDGES, FAILURES, SERIES
 from undermesh.telemetry.histogram import Sparse, concatenate, quantiles
 from undermesh.telemetry.naming import NamedEdges, NamedSeries, Triple
 
-_SILENT = ("opened", "tx_bytes", "rx_bytes")
+_PAYLOAD = ("tx_bytes", "rx_bytes")
 _FAILURE_AT = EDGES.at("failures")
 
 
@@ -52,8 +52,8 @@ class Frame:
 def join_edges(parts: Sequence[NamedEdges]) -> dict[EdgeKey, list[int]]:
     """Connection counters by row, the parts added up.
 
-    A connection counts as `tcp` until its first bytes tell more. Once all it counted has moved on,
-    what is left of such a row (closes, packets without payload) joins the row it became.
+    A `tcp` row without payload (probes that only connect, failed attempts, connections before
+    their first byte) joins the row of the same ends and port whose protocol is known.
     """
     rows: dict[EdgeKey, list[int]] = {}
     for part in parts:
@@ -207,11 +207,5 @@ def _plus(left: list[int], right: list[int]) -> list[int]:
 
 
 def _silent(sums: list[int]) -> bool:
-    """No connection, no payload, no failure."""
-    failures = sums[_FAILURE_AT : _FAILURE_AT + FAILURES]
-    return not any(failures) and not any(sums[EDGES.at(name)] for name in _SILENT)
-
-
-def as_matrix(rows: Mapping[EdgeKey, list[int]]) -> Matrix:
-    """Counters of rows as a matrix, in the order of the mapping."""
-    return np.array(list(rows.values()), np.int64).reshape(len(rows), EDGES.width)
+    """Whether nobody said anything: what is spoken there cannot be told."""
+    return not any(sums[EDGES.at(name)] for name in _PAYLOAD)

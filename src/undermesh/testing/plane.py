@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A data plane of dictionaries: what the kernel's maps and rings would hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -107,6 +107,11 @@ class FakePlane:
         keys = np.frombuffer(b"".join(held), self._key(name)).copy()
         values = np.frombuffer(b"".join(held.values()), abi.dtype(VALUES[name])).copy()
         return keys, values
+
+    def walk(self, name: str) -> Iterator[tuple[Structured, Structured]]:
+        keys, values = self.dump(name)
+        for start in range(0, len(keys), 2):
+            yield keys[start : start + 2], values[start : start + 2]
 
     def delete(self, name: str, keys: Any) -> int:
         self._check(name)

@@ -10,6 +10,7 @@ import pytest
 from undermesh.cli import kernel_facts, main
 from undermesh.host import doctor
 from undermesh.host.doctor import Check
+from undermesh.kernel.probes import Answer
 
 FINE = Check(name="BTF", ok="yes", found="/sys/kernel/btf/vmlinux")
 LESS = Check(
@@ -73,3 +74,11 @@ def test_real_host_gives_an_answer(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) in (0, 1)
     names = {check["name"] for check in json.loads(capsys.readouterr().out)["checks"]}
     assert {"kernel", "BTF", "cgroup v2", "capabilities"} <= names
+
+
+def test_without_root_a_refusal_to_try_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    feature = kernel_facts._feature("sockops", Answer.NO, cost="nothing is seen", needed=True)
+    assert (feature.ok, feature.detail) == ("unknown", "could not tell: run as root")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert kernel_facts._feature("sockops", Answer.NO, cost="nothing is seen").ok == "no"

@@ -11,24 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from undermesh.demo import servers, shop
+from undermesh.demo import ports, servers, shop
 
 
 def test_missing_servers_name_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda program, path: None)
     with pytest.raises(servers.Missing, match="nginx and redis-server") as error:
         servers.find()
-    assert error.value.packages == ("nginx-light", "redis-server")
+    assert error.value.packages == ("nginx", "redis-server")
 
 
 def test_nginx_serves_only_loopback_from_its_own_directory(tmp_path: Path) -> None:
-    ports = {"catalog": 1001, "cart": 1002, "checkout": 1003, "recommend": 1004}
-    command = servers.nginx_command("/usr/sbin/nginx", tmp_path, 8080, ports)
+    peers = {"catalog": 1001, "cart": 1002, "checkout": 1003, "recommend": 1004}
+    command = servers.nginx_command("/usr/sbin/nginx", tmp_path, 8080, peers)
     written = (tmp_path / "nginx.conf").read_text()
     assert command[0] == "/usr/sbin/nginx"
     assert "listen 127.0.0.1:8080;" in written
     assert written.count("listen") == 1
-    for name, port in ports.items():
+    for name, port in peers.items():
         assert f"upstream {name} {{ server 127.0.0.1:{port};" in written
     assert "/var/" not in written
 
@@ -40,17 +40,17 @@ def test_redis_keeps_nothing_on_disk(tmp_path: Path) -> None:
 
 
 def test_free_ports_are_all_different() -> None:
-    ports = shop._free_ports([f"p{i}" for i in range(30)])
-    assert len(set(ports.values())) == 30
+    found = ports.free([f"p{i}" for i in range(30)])
+    assert len(set(found.values())) == 30
 
 
 def test_listening_ports_come_from_the_kernel() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        assert port not in shop._listening()
+        assert port not in ports.listening()
         listener.listen()
-        assert port in shop._listening()
+        assert port in ports.listening()
 
 
 def test_scope_is_removed_with_all_below(tmp_path: Path) -> None:

@@ -38,7 +38,9 @@ def test_addresses_go_by_the_name_that_was_asked_for_whatever_the_aliases():
 
 
 def test_answers_without_addresses_have_none():
-    assert parse(message("example.com", RR("example.com", QTYPE.MX, rdata=MX("mx")))).addresses == ()
+    assert (
+        parse(message("example.com", RR("example.com", QTYPE.MX, rdata=MX("mx")))).addresses == ()
+    )
 
 
 def test_what_stands_before_the_cut_is_used():
