@@ -54,7 +54,7 @@ class Loop:
         """Rounds without end. A late round is not made up for."""
         due = time.monotonic()
         while True:
-            due = max(due + self._pace.seconds, time.monotonic() + self._rest())
+            due = max(due + self._pace.seconds, time.monotonic() + self.rest())
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             self.run_once()
 
@@ -83,7 +83,7 @@ class Loop:
                 "%s: a round failed, and will be tried again", self._pace.name, exc_info=error
             )
 
-    def _rest(self) -> float:
+    def rest(self) -> float:
         """Seconds to wait at least: by what the last round cost, by failures in a row."""
         if self._in_a_row:
             return min(_BACKOFF_SECONDS, self._pace.seconds * 2.0 ** min(self._in_a_row, 10))

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much throughput is left with everything on: windows with and without, in one load run."""
+
+import time
+from collections.abc import Iterator
+
+from benchmarks import nginx, processes, spread, toggled, windows, wrk
+from benchmarks.pace import Pace, say
+from benchmarks.processes import BenchError
+from benchmarks.rows import Bar, Row, number
+
+KEPT = 0.95
+LEAST_COUNTED = 0.99
+
+
+def measure(pace: Pace) -> Iterator[Row]:
+    """The ratio over the windows, with its interval."""
+    pairs = pace.pick(30, 5)
+    count = 2 * pairs + 1
+    say(f"tap: throughput, {count} windows of {windows.SECONDS:g} s, alternately without and with")
+    rates, counted = _windows(count)
+    ratios = spread.neighbour_ratios(rates)
+    found = spread.interval(ratios)
+    yield Row(
+        name="throughput kept with everything on",
+        ours=found.mean,
+        unit="of without",
+        peer="the same load with nothing attached",
+        theirs=1.0,
+        bar=Bar(bound="≥", figure=KEPT),
+        how=f"mean {found}; each window with over the mean of its two neighbours without: "
+        f"{spread.spread(ratios)}. Without {number(spread.median(rates[::2]))} requests/s, with "
+        f"{number(spread.median(rates[1::2]))} (medians). Every link detached and attached again "
+        "and the agent held, within one run of wrk; wrk and nginx pinned to a core each",
+    )
+    yield Row(
+        name="… and counted, of the requests in windows with",
+        ours=counted,
+        unit="of nginx's",
+        bar=Bar(bound="≥", figure=LEAST_COUNTED),
+        how="so that it was the tap at work that was measured; not more exact, because what is in "
+        "flight when links come and go is seen in part",
+    )
+
+
+def _windows(count: int) -> tuple[list[float], float]:
+    """Rates of `count` windows, without first; and the share that was counted in windows with."""
+    client_core, server_core = processes.cores()
+    span = count * (windows.SECONDS + windows.SETTLE_SECONDS + 0.25) + 3
+    rates: list[float] = []
+    seen_by_nginx = 0
+    with nginx.served(cpu=server_core) as server, toggled.up() as toggle:
+        port = server.ports[0]
+        with wrk.Load(server.url(), seconds=span, cpu=client_core) as load:
+            time.sleep(windows.SECONDS)  # its connections were made while everything was on
+            began = 0
+            for window in range(count):
+                if window % 2 == 0:
+                    seen_by_nginx += server.requests().requests - began
+                    toggle.off()
+                else:
+                    toggle.on()
+                    began = server.requests().requests
+                rates.append(windows.rate(server))
+            if not load.running():
+                raise BenchError("wrk ended before the last window: this machine is too busy")
+        toggle.on()
+        answered = sum(row.requests for row in toggle.agent.totals(port))
+    return rates, answered / seen_by_nginx
