@@ -56,7 +56,8 @@ def main() -> int:
     if os.geteuid() != 0:
         print("bench loads eBPF programs, which needs root: sudo ./run bench …", file=sys.stderr)
         return WRONG_USE
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     benchmark = BENCHMARKS[arguments.name]
     try:
         for tool, package in benchmark.tools.items():
@@ -115,6 +116,9 @@ def _notes(*, quick: bool) -> Iterator[str]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    # Once: cleaning up is not to be interrupted, and ends by itself.
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(one, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

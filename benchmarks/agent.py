@@ -9,7 +9,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,10 +19,12 @@ from benchmarks import processes
 from benchmarks.processes import BenchError
 from undermesh import config
 from undermesh.client import AgentUnreachable, Client, connect
+from undermesh.kernel import errors, plane
 from undermesh.wire.edges import EdgeRow
 
 COMMAND = Path(sys.prefix) / "bin" / "undermesh"
 PATIENCE_SECONDS = 40.0
+_DOWN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,19 +116,15 @@ def up() -> Iterator[Agent]:
 @contextlib.contextmanager
 def placed() -> Iterator[Place]:
     """An instance nobody else has; everything it left in the kernel is removed with the block."""
-    with tempfile.TemporaryDirectory(prefix="undermesh-bench-") as name:
-        place = Place(instance=f"bench-{os.getpid()}", directory=Path(name))
+    _clear_abandoned()
+    with processes.scratch() as directory:
+        place = Place(instance=f"bench-{os.getpid()}", directory=directory)
         try:
             yield place
         finally:
-            subprocess.run(
-                [str(COMMAND), "down"],
-                env=place.environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=False,
-                timeout=60,
-            )
+            down = processes.start([str(COMMAND), "down"], environment=place.environment())
+            with processes.running(down):
+                down.wait(_DOWN_SECONDS)
 
 
 @contextlib.contextmanager
@@ -144,6 +141,16 @@ def launched(place: Place, command: Sequence[str], *, talks: bool = False) -> It
         agent = Agent(process=process, place=place, client=client)
         _wait(agent)
         yield agent
+
+
+def _clear_abandoned() -> None:
+    """Takes away what a killed benchmark could not: instances of ours without a process."""
+    processes.clear_scratch()
+    bpffs = config.KernelConfig().bpffs
+    for pins in (bpffs / "undermesh").glob("bench-*"):
+        if not processes.is_alive(pins.name.removeprefix("bench-")):
+            with contextlib.suppress(errors.KernelError):
+                plane.remove(bpffs=bpffs, instance=pins.name)
 
 
 def _wait(agent: Agent) -> None:

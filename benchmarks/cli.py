@@ -46,7 +46,7 @@ def measure(pace: Pace) -> Iterator[Row]:
         (top, floor, None),
     ):
         yield Row(
-            name=mine.name,
+            name=mine.name if most is not None else f"{mine.name}, beside an empty Python",
             ours=spread.median(took[mine.name]),
             unit="ms",
             peer=peer.name,

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from undermesh import config, host
-from undermesh.agent import running
+from undermesh.agent import adapters, opening, running
 from undermesh.kernel import links
 from undermesh.kernel.plane import Plane
 from undermesh.kernel.running import Running
@@ -63,10 +63,12 @@ async def _live(agent: running.Agent, hooks: _Hooks) -> None:
 
 def main() -> int:
     settings = config.load()
-    with running.started(settings) as agent:
-        # What an agent holds is its own business; here its programs are.
-        plane = agent._plane
+    with opening.opened(settings) as held:
+        agent = running.Agent(settings=settings, ports=held.ports)
+        agent.observatory.open(continues=held.continues, at=adapters.now())
+        plane = held.ports.plane
         assert isinstance(plane, Plane)
+        # What a plane holds is its own business; here that is what is measured.
         hooks = _Hooks(plane._running, settings.kernel.cgroup_root or host.find_cgroup2())
         asyncio.run(_live(agent, hooks))
     return 0

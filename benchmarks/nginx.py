@@ -6,7 +6,6 @@ import http.client
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,7 +62,8 @@ class Reading:
 
 @dataclass(slots=True, kw_only=True)
 class Nginx:
-    """A running nginx. `ports` are two that answer and one with its counters."""
+    """A running nginx, whose worker is another user. `ports` are two that answer and one with its
+    counters."""
 
     process: subprocess.Popen[bytes]
     directory: Path
@@ -104,9 +104,7 @@ class Nginx:
 def served(*, cpu: int) -> Iterator[Nginx]:
     """Starts nginx and ends it with the block. Raises ToolMissing, BenchError."""
     program = processes.tool("nginx", "nginx")
-    with tempfile.TemporaryDirectory(prefix="undermesh-bench-nginx-") as name:
-        directory = Path(name)
-        directory.chmod(0o755)  # the worker is another user
+    with processes.scratch() as directory:
         (directory / "file").write_bytes(b"x" * FILE_BYTES)
         first, second, third = ports = processes.free_ports(3)
         configuration = directory / "nginx.conf"

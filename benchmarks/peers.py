@@ -20,6 +20,8 @@ class Counter(Protocol):
     """Something that counts requests from `start` to `stop`."""
 
     name: str
+    answers: bool
+    """Whether it counts answers, or requests: of those, some are unanswered when a run ends."""
 
     def start(self, server: nginx.Nginx) -> None:
         """Everything is counted when this returns."""
@@ -35,6 +37,7 @@ class Ours:
     """undermesh: requests answered, by the agent's API."""
 
     name = "undermesh"
+    answers = True
 
     def __init__(self, toggle: toggled.Toggle) -> None:
         self._toggle = toggle
@@ -52,8 +55,10 @@ class Ours:
         self._toggle.off()
 
     def counted(self) -> int:
-        """Since this was last asked."""
+        """Since this was last asked. Attaches and detaches: the agent, too, is held while off."""
+        self._toggle.on()
         total = sum(row.requests for row in self._toggle.agent.totals(self._port))
+        self._toggle.off()
         self._before, counted = total, total - self._before
         return counted
 
@@ -62,6 +67,7 @@ class Command:
     """A program that counts until it is interrupted, and then says how many."""
 
     name = ""
+    answers = True
     ready = b""
 
     def __init__(self) -> None:
@@ -72,7 +78,8 @@ class Command:
         """What is run."""
         raise NotImplementedError
 
-    def read(self, said: str) -> int | None:
+    @staticmethod
+    def read(said: str) -> int | None:
         """The count in what it said."""
         raise NotImplementedError
 
@@ -120,7 +127,7 @@ class Bpftrace(Command):
     ready = b"@ticks"
     _PROGRAM = """
         tracepoint:syscalls:sys_enter_writev /pid == %d/ {
-            @[str(((struct iovec *)args->vec)->iov_base, 13)] = count();
+            @[str(((struct iovec *)args->vec)->iov_base, 12)] = count();
         }
         interval:ms:100 { @ticks = count(); print(@ticks); }
     """
@@ -133,9 +140,10 @@ class Bpftrace(Command):
         """Probes are attached in their order: when the last one prints, the first one counts."""
         return [self._program, "-e", self._PROGRAM % server.worker]
 
-    def read(self, said: str) -> int | None:
+    @staticmethod
+    def read(said: str) -> int | None:
         """The sum over status lines."""
-        counts = re.findall(r"@\[HTTP/1\.1 \d+\]: (\d+)", said)
+        counts = re.findall(r"@\[HTTP/1\.1 \d+\s*\]: (\d+)", said)
         return sum(map(int, counts)) if "@ticks" in said else None
 
 
@@ -143,6 +151,7 @@ class Tcpdump(Command):
     """tcpdump: packets to the server that begin with GET, written nowhere."""
 
     name = "tcpdump"
+    answers = False
     ready = b"listening on"
     _GET = "tcp[((tcp[12] & 0xf0) >> 2):4] = 0x47455420"
 
@@ -153,9 +162,12 @@ class Tcpdump(Command):
     def command(self, server: nginx.Nginx) -> list[str]:
         """It captures no more of a packet than its headers."""
         what = f"tcp dst port {server.ports[0]} and {self._GET}"
-        return [self._program, "-i", "lo", "-nn", "-s", "96", "-w", "/dev/null", what]
+        # Without -Z it would hand its output file, /dev/null, to the user it drops to.
+        keep = ["-Z", "root"]
+        return [self._program, *keep, "-i", "lo", "-nn", "-s", "96", "-w", "/dev/null", what]
 
-    def read(self, said: str) -> int | None:
+    @staticmethod
+    def read(said: str) -> int | None:
         """ "N packets captured" """
         found = re.search(r"(\d+) packets? captured", said)
         return int(found[1]) if found else None

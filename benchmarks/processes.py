@@ -7,12 +7,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 _END_SECONDS = 10.0
+_SCRATCH = "undermesh-bench-"
 
 
 class BenchError(Exception):
@@ -96,6 +98,27 @@ def wait_until(
         time.sleep(every)
 
 
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary directory that anybody may read; removed with the block."""
+    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        yield directory
+
+
+def clear_scratch() -> None:
+    """Removes temporary directories of benchmarks that were killed."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
+        if not is_alive(directory.name.removeprefix(_SCRATCH).partition("-")[0]):
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def is_alive(pid: str) -> bool:
+    """Whether there is such a process."""
+    return Path(f"/proc/{pid}").exists()
+
+
 def children(pid: int) -> list[int]:
     """Processes that a process started (proc(5), children)."""
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
@@ -106,6 +129,28 @@ def cpu_seconds(pid: int) -> float:
     """Processor time a process has used, in user space and in the kernel (proc(5), stat)."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Elsewhere:
+    """Processor time that went to others than the given processes, from now on: other work on the
+    machine, and what the hypervisor gave to its other guests."""
+
+    def __init__(self, *pids: int) -> None:
+        self._pids = (os.getpid(), *pids)
+        self._began = time.monotonic()
+        self._before = self._others()
+
+    def share(self) -> float:
+        """The part of all processors since the beginning. The processes must still be there."""
+        spent = self._others() - self._before
+        return max(0.0, spent / (time.monotonic() - self._began) / (os.cpu_count() or 1))
+
+    def _others(self) -> float:
+        # proc(5), stat: user nice system idle iowait irq softirq steal. Interrupts are left out:
+        # those of the load itself are among them.
+        times = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
+        busy = sum(int(times[i]) for i in (0, 1, 2, 7)) / os.sysconf("SC_CLK_TCK")
+        return busy - sum(map(cpu_seconds, self._pids))
 
 
 def memory_bytes(pid: int, field: str = "VmRSS") -> int:

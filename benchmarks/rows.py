@@ -96,7 +96,7 @@ def table(rows: Sequence[Row], *, notes: Sequence[str] = ()) -> str:
     if failed:
         lines += _wrapped([f"{len(failed)} of {barred} bars do not hold: {'; '.join(failed)}"])
     else:
-        lines.append(f"all {barred} bars hold")
+        lines.append(f"bars that hold: all {barred}" if barred else "no bar is set for these")
     return "\n".join(lines)
 
 

@@ -33,6 +33,11 @@ class Load:
         self._patience = whole + 30.0
         self._process = processes.start(command, cpu=cpu, stdout=subprocess.PIPE)
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def running(self) -> bool:
         """Whether it still sends."""
         return self._process.poll() is None

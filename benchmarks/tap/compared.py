@@ -38,7 +38,7 @@ def measure(pace: Pace) -> Iterator[Row]:
 
 
 def _share(server: nginx.Nginx, counter: peers.Counter, seconds: int) -> float:
-    """Counted over answered; the whole run happens while `counter` counts."""
+    """Counted over what was there to count; the whole run happens while `counter` counts."""
     client_core, _ = processes.cores()
     counter.start(server)
     try:
@@ -46,14 +46,15 @@ def _share(server: nginx.Nginx, counter: peers.Counter, seconds: int) -> float:
             time.sleep(seconds - 0.5)
             server.freeze()
             try:
-                answered = load.wait().requests
+                there = load.wait().requests + (0 if counter.answers else load.connections)
+                processes.wait_until(
+                    lambda: not processes.clients_of(server.ports[0]), what="wrk's sockets to go"
+                )
             finally:
                 server.thaw()
-        if isinstance(counter, peers.Ours):
-            return counter.counted() / answered
     finally:
         counter.stop()
-    return counter.counted() / answered
+    return counter.counted() / there
 
 
 def _kept(
@@ -87,18 +88,18 @@ def _rows(shares: Mapping[str, float], kept: Mapping[str, list[float]]) -> Itera
     ours, *others = shares
     for other in others:
         yield Row(
-            name="requests counted, of those answered",
+            name=f"requests counted, beside {other}",
             ours=shares[ours],
-            unit="of wrk's",
+            unit="of all",
             peer=other,
             theirs=shares[other],
-            how="a run each; what is over 1 are requests in flight when the run was stopped: "
-            "tcpdump counts requests, the others answers",
+            how="a run of wrk each, as fast as it goes, the server stopped before wrk ends: all "
+            "are the answers wrk read, for tcpdump and the requests it sent",
         )
     for other in others:
         found, theirs = spread.interval(kept[ours]), spread.interval(kept[other])
         yield Row(
-            name="throughput kept while counting",
+            name=f"throughput kept, beside {other}",
             ours=found.mean,
             unit="of without",
             peer=other,

@@ -110,7 +110,7 @@ def _rows(counts: Counts, what: str, *, barred: bool) -> Iterator[Row]:
         "each; nginx was stopped before wrk ended, so that every answer was read",
     )
     yield Row(
-        name="… and with the requests cut at its end",
+        name=f"answered and cut, {what}",
         ours=counts.answered + counts.cut,
         unit="requests",
         peer="requests nginx began (stub_status)",
@@ -120,7 +120,7 @@ def _rows(counts: Counts, what: str, *, barred: bool) -> Iterator[Row]:
         "flight when nginx was stopped",
     )
     yield Row(
-        name="… at a rate of",
+        name=f"rate of requests, {what}",
         ours=round(counts.rate),
         unit="requests/s",
         bar=Bar(bound="≥", figure=LEAST_RATE) if barred else None,

@@ -50,7 +50,7 @@ def measure(pace: Pace) -> Iterator[Row]:
         f"{maps['um_series'].entries} series counting",
     )
     yield Row(
-        name="… at a rate of",
+        name="rate of requests under that load",
         ours=round(rate),
         unit="requests/s",
         bar=Bar(bound="≥", figure=LEAST_RATE),

@@ -6,13 +6,13 @@
 #include "base.h"
 
 struct um_config {
-	__u64 scope_cgroup_id; /* 0: the whole host */
-	__u32 shards;          /* power of two */
-	__u32 scope_level;     /* depth of the scope cgroup below the root */
+	__u64 scope_cgroup_id;  /* 0: the whole host */
+	__u32 shards;           /* power of two */
+	__u32 scope_level;      /* depth of the scope cgroup below the root */
 	__u32 samples_per_s[4]; /* by enum um_sample_kind; index 0 unused */
 	__u32 answers_per_s;
 	__u32 processes_per_s;
-	__u8 keep_query; /* 1: sampled paths keep what follows '?' */
+	__u8 keep_query;       /* 1: sampled paths keep what follows '?' */
 	__u8 exclusive_shards; /* 1: shards >= CPUs, so that a softirq is alone in its shard */
 	__u8 pad[6];
 };

@@ -33,8 +33,8 @@ struct um_peer {
 };
 
 struct um_cgroup {
-	__u64 born_ns; /* 0: older than the agent */
-	__u64 gone_ns; /* 0: still there */
+	__u64 born_ns;                 /* 0: older than the agent */
+	__u64 gone_ns;                 /* 0: still there */
 	char path[UM_CGROUP_PATH_LEN]; /* below the cgroup v2 root, starts with '/' */
 };
 

@@ -8,30 +8,30 @@
 
 /* Where a byte stream stands. Explicit numbers: they survive an upgrade. */
 enum um_phase {
-	UM_PHASE_START = 0,      /* the next byte begins a message */
-	UM_PHASE_TOKEN = 1,      /* in the method, or in "HTTP/1.x NNN" */
-	UM_PHASE_LINE = 2,       /* in the rest of the start line */
-	UM_PHASE_NAME = 3,       /* at the start of a header line, or in a name of interest */
-	UM_PHASE_SKIP = 4,       /* in a header line of no interest */
-	UM_PHASE_LENGTH = 5,     /* in the value of Content-Length */
-	UM_PHASE_CODING = 6,     /* in the value of Transfer-Encoding */
-	UM_PHASE_BODY = 7,       /* `remain` bytes of body to go */
-	UM_PHASE_CHUNK = 8,      /* in a chunk-size line */
-	UM_PHASE_CHUNK_EXT = 9,  /* in a chunk extension */
+	UM_PHASE_START = 0,       /* the next byte begins a message */
+	UM_PHASE_TOKEN = 1,       /* in the method, or in "HTTP/1.x NNN" */
+	UM_PHASE_LINE = 2,        /* in the rest of the start line */
+	UM_PHASE_NAME = 3,        /* at the start of a header line, or in a name of interest */
+	UM_PHASE_SKIP = 4,        /* in a header line of no interest */
+	UM_PHASE_LENGTH = 5,      /* in the value of Content-Length */
+	UM_PHASE_CODING = 6,      /* in the value of Transfer-Encoding */
+	UM_PHASE_BODY = 7,        /* `remain` bytes of body to go */
+	UM_PHASE_CHUNK = 8,       /* in a chunk-size line */
+	UM_PHASE_CHUNK_EXT = 9,   /* in a chunk extension */
 	UM_PHASE_CHUNK_DATA = 10, /* `remain` bytes of chunk to go */
-	UM_PHASE_TRAILER = 11,   /* at the start of a trailer line */
+	UM_PHASE_TRAILER = 11,    /* at the start of a trailer line */
 	UM_PHASE_TRAILER_SKIP = 12,
 	UM_PHASE_UNTIL_CLOSE = 13, /* a body that ends with the connection */
-	UM_PHASE_OPAQUE = 14,    /* not HTTP, or HTTP no longer (upgrade, CONNECT) */
-	UM_PHASE_LOST = 15,      /* framing lost: waiting for a segment that begins a message */
+	UM_PHASE_OPAQUE = 14,      /* not HTTP, or HTTP no longer (upgrade, CONNECT) */
+	UM_PHASE_LOST = 15,        /* framing lost: waiting for a segment that begins a message */
 };
 
 struct um_stream {
-	__u32 next; /* sequence number of the next byte to judge */
-	__u8 phase; /* enum um_phase */
-	__u8 match; /* progress in a token or header name */
-	__u8 flags; /* UM_STREAM_* */
-	__u8 tries; /* segments looked at in vain while framing was lost */
+	__u32 next;     /* sequence number of the next byte to judge */
+	__u8 phase;     /* enum um_phase */
+	__u8 match;     /* progress in a token or header name */
+	__u8 flags;     /* UM_STREAM_* */
+	__u8 tries;     /* segments looked at in vain while framing was lost */
 	__u64 remain;   /* body or chunk bytes to go; while in a head, Content-Length so far */
 	__u64 tail;     /* last eight bytes of the start line */
 	__u64 start_ns; /* first byte of the current message */
@@ -66,7 +66,8 @@ struct um_request {
 #define UM_SOCKET_DESYNC 16  /* framing was lost at least once */
 #define UM_SOCKET_TUNNEL 32  /* HTTP until an upgrade or CONNECT */
 #define UM_SOCKET_ATTEMPT 64 /* connect() was called, no SYN has left yet */
-#define UM_SOCKET_BACKFILLED 128 /* its owner was read from /proc-like iterators, not seen being made */
+#define UM_SOCKET_BACKFILLED                                                                       \
+	128 /* its owner was read from /proc-like iterators, not seen being made */
 
 struct um_socket {
 	/* owner: set when the socket is made, inherited by accepted sockets */
@@ -92,8 +93,8 @@ struct um_socket {
 	__u8 role;
 	__u8 l7;
 	__u8 failure;
-	__u8 tls_seen; /* 1: ClientHello read, 2: ServerHello read */
-	__u32 flags;   /* UM_SOCKET_* */
+	__u8 tls_seen;  /* 1: ClientHello read, 2: ServerHello read */
+	__u32 flags;    /* UM_SOCKET_* */
 	__u32 flushing; /* taken by whoever moves counters to the edge */
 	__u32 srtt_us;
 	/* what of the kernel's own counters (tcp_sock) has reached the edge */
@@ -123,8 +124,8 @@ struct um_socket {
 	__u8 l4;        /* IPPROTO_TCP or IPPROTO_UDP; set when the socket is made */
 	__u8 pad;
 	__u64 answer_request_bytes; /* of the request now being answered */
-	__u64 late_request_bytes; /* of requests that were answered before they ended */
-	char path[UM_PATH_LEN];   /* request target that began last, cut nowhere else */
+	__u64 late_request_bytes;   /* of requests that were answered before they ended */
+	char path[UM_PATH_LEN];     /* request target that began last, cut nowhere else */
 };
 
 /* What a TLS ClientHello said. */
@@ -133,15 +134,25 @@ struct um_tls {
 	char alpn[UM_ALPN_LEN];
 };
 
+/*
+ * The request that made its connection: where a handshake's own acknowledgement is lost, deferred
+ * (TCP_DEFER_ACCEPT) or replaced (SYN cookies), the first segment with data is still the listener's.
+ */
+struct um_early {
+	__u32 client_isn;        /* sequence number of its first byte */
+	__u32 server_isn;        /* what it acknowledges */
+	struct um_socket socket; /* what was read, as if the connection's socket were there */
+};
+
 #define UM_HELD_SEGMENTS 4
-#define UM_HELD_BYTES 512
+#define UM_HELD_BYTES 1920 /* a whole packet of the usual size; all of it fits into 8 KiB */
 
 /* Segments that came before the one they follow; made only for sockets that meet reordering. */
 struct um_held_segment {
 	__u32 seq;
-	__u32 len; /* of the segment; only the first UM_HELD_BYTES are kept */
-	__u32 used;
-	__u32 pad;
+	__u32 len;  /* of the segment, and of those that follow it without a gap */
+	__u32 used; /* bytes kept in `data`; 0: free */
+	__u32 sent; /* 1: this socket sent it */
 	__u64 ts_ns;
 	__u8 data[UM_HELD_BYTES];
 };

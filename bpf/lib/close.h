@@ -8,13 +8,19 @@
 static __always_inline u8 um_failure_of(int error)
 {
 	switch (error) {
-	case 0: return UM_FAILURE_ABORTED;
-	case UM_ECONNREFUSED: return UM_FAILURE_REFUSED;
-	case UM_ECONNRESET: return UM_FAILURE_RESET;
-	case UM_ETIMEDOUT: return UM_FAILURE_TIMEOUT;
+	case 0:
+		return UM_FAILURE_ABORTED;
+	case UM_ECONNREFUSED:
+		return UM_FAILURE_REFUSED;
+	case UM_ECONNRESET:
+		return UM_FAILURE_RESET;
+	case UM_ETIMEDOUT:
+		return UM_FAILURE_TIMEOUT;
 	case UM_EHOSTUNREACH:
-	case UM_ENETUNREACH: return UM_FAILURE_UNREACHABLE;
-	default: return UM_FAILURE_OTHER;
+	case UM_ENETUNREACH:
+		return UM_FAILURE_UNREACHABLE;
+	default:
+		return UM_FAILURE_OTHER;
 	}
 }
 
@@ -82,12 +88,14 @@ static __always_inline void um_on_close(struct sock *sk, int before)
 	if (!tp)
 		return;
 	now = bpf_ktime_get_ns();
-	if (s->role == UM_ROLE_SHADOW)
+	if (s->role == UM_ROLE_SHADOW) {
 		um_shadow_retransmits(s, tp->total_retrans, now);
-	else if (before == BPF_TCP_SYN_SENT)
+	} else if (before == BPF_TCP_SYN_SENT) {
+		s->retransmits = tp->total_retrans;
 		um_count_failure(s, um_failure_of(sk->sk_err), now);
-	else
+	} else {
 		um_end_connection(sk, s, tp, now);
+	}
 }
 
 #endif

@@ -47,6 +47,7 @@ static __always_inline void um_count_failure(struct um_socket *s, u8 failure, u6
 	edge = um_edge_of(&key);
 	if (edge) {
 		__sync_fetch_and_add(&edge->failures[failure & (UM_FAILURES - 1)], 1);
+		__sync_fetch_and_add(&edge->retransmits, (u64)s->retransmits);
 		edge->last_ns = now;
 	}
 	um_emit_flow(s, 0, UM_FLOW_FAILED, now);
@@ -172,6 +173,28 @@ static __always_inline void um_active_established(struct bpf_sock_ops *ctx, stru
 		UM_COUNT(pairs_full);
 }
 
+/* The segment that made this connection has been read already, if it held data. */
+static __always_inline void um_take_over_early(struct um_socket *s)
+{
+	u32 zero = 0;
+	struct um_early *early = bpf_map_lookup_elem(&um_early, &zero);
+
+	if (!early || early->client_isn != s->client_isn || early->server_isn != s->server_isn)
+		return;
+	early->server_isn = 0;
+	s->l7 = early->socket.l7;
+	s->tls_seen = early->socket.tls_seen;
+	s->flags |= early->socket.flags;
+	s->received = early->socket.received;
+	s->sent.phase = early->socket.sent.phase;
+	s->runs_head = early->socket.runs_head;
+	s->runs_tail = early->socket.runs_tail;
+	__builtin_memcpy(s->runs, early->socket.runs, sizeof(s->runs));
+	s->late_request_bytes = early->socket.late_request_bytes;
+	s->path_len = early->socket.path_len;
+	__builtin_memcpy(s->path, early->socket.path, sizeof(s->path));
+}
+
 /* Finds the client's end by the initial sequence numbers; tells it who the server is. */
 static __always_inline void um_meet_client(struct um_socket *s)
 {
@@ -194,6 +217,7 @@ static __always_inline void um_meet_client(struct um_socket *s)
 	}
 	s->client = um_is_loopback(s->remote) ? UM_NUMBER_HOST : UM_NUMBER_WORLD;
 	s->role = UM_ROLE_SERVER;
+	um_take_over_early(s);
 }
 
 static __always_inline void um_listening(struct bpf_sock_ops *ctx, struct um_socket *s)
@@ -225,8 +249,9 @@ static __always_inline void um_on_sockops(struct bpf_sock_ops *ctx)
 	struct bpf_sock *sk = ctx->sk;
 	struct um_socket *s;
 
-	if (!sk || (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
-		    op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_TCP_LISTEN_CB))
+	if (!sk ||
+	    (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
+	     op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_TCP_LISTEN_CB))
 		return;
 	s = bpf_sk_storage_get(&um_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!s) {

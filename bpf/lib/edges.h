@@ -94,8 +94,8 @@ static __always_inline void um_flush_counters(struct um_socket *s, const struct 
 	u64 more_sent = sent - __sync_lock_test_and_set(&s->sent_bytes, sent);
 	u64 more_received = received - __sync_lock_test_and_set(&s->received_bytes, received);
 	u32 more_out = sent_packets - __sync_lock_test_and_set(&s->sent_packets, sent_packets);
-	u32 more_in =
-		received_packets - __sync_lock_test_and_set(&s->received_packets, received_packets);
+	u32 more_in = received_packets -
+		__sync_lock_test_and_set(&s->received_packets, received_packets);
 	bool client = s->role == UM_ROLE_CLIENT;
 
 	__sync_fetch_and_add(client ? &edge->tx_bytes : &edge->rx_bytes, more_sent);

@@ -12,11 +12,11 @@
 struct um_judge {
 	struct um_scan scan;
 	u64 now;
-	u32 end;  /* offset in the packet behind the last byte */
-	u32 sent; /* 1: this socket sent it */
-	u32 held; /* 1 + slot of um_held the bytes are in; 0: they are in the packet */
+	u32 end;      /* offset in the packet behind the last byte */
+	u32 sent;     /* 1: this socket sent it */
+	u32 held;     /* 1 + slot of um_held the bytes are in; 0: they are in the packet */
 	u32 held_len; /* bytes kept of a held segment */
-	u32 next; /* sequence number behind the last byte */
+	u32 next;     /* sequence number behind the last byte */
 };
 
 #define um_flag(s, bits) __sync_fetch_and_or(&(s)->flags, (bits))
@@ -160,14 +160,13 @@ static __always_inline void um_on_answer_head(struct um_socket *s, struct um_str
 	u32 status = s->answer_status;
 	bool asked = s->answering;
 	bool bodiless = status == 204 || status == 304 ||
-			(asked && s->answer_method == UM_METHOD_HEAD);
+		(asked && s->answer_method == UM_METHOD_HEAD);
 
 	if (status < 200 && status != 101) {
 		st->phase = UM_PHASE_START;
 		return;
 	}
-	if (status == 101 ||
-	    (asked && s->answer_method == UM_METHOD_CONNECT && status < 300)) {
+	if (status == 101 || (asked && s->answer_method == UM_METHOD_CONNECT && status < 300)) {
 		um_answered(s, st, true, j->now);
 		um_flag(s, UM_SOCKET_TUNNEL);
 		um_opaque(s, 0);

@@ -19,6 +19,18 @@ struct {
 	__type(value, struct um_socket);
 } um_sockets SEC(".maps");
 
+/*
+ * Purpose: the request in the segment that is about to make its connection.
+ * Key: 0. Inserts: the tap, on the listener. Reads: sockops, when the new socket is established: in
+ * the same softirq, so one a CPU is enough. Full: cannot be; the next such segment replaces it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct um_early);
+} um_early SEC(".maps");
+
 /* Purpose: what a TLS ClientHello said. Inserts: the tap. Reads: the flow record. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

@@ -5,7 +5,7 @@
 
 #include "lib/judge.h"
 
-#define UM_TURNS 3         /* calls of um_turn: enough for all but pipelined and chunked traffic */
+#define UM_TURNS 3          /* calls of um_turn: enough for all but pipelined and chunked traffic */
 #define UM_MORE_TURNS 65536 /* a 512 KiB segment (BIG TCP) of the shortest chunks */
 #define UM_MORE_TURNS_OLD 96 /* where the kernel has no bpf_loop (before 5.17) */
 
@@ -74,7 +74,7 @@ static __always_inline struct um_held *um_held_of(struct __sk_buff *skb, u64 fla
 }
 
 static __always_inline int um_keep(struct __sk_buff *skb, const struct um_packet *p,
-				   struct um_held_segment *slot, u64 now)
+				   struct um_held_segment *slot, bool sent)
 {
 	u32 len = p->len < UM_HELD_BYTES ? p->len : UM_HELD_BYTES;
 
@@ -83,18 +83,30 @@ static __always_inline int um_keep(struct __sk_buff *skb, const struct um_packet
 		return -1;
 	slot->seq = p->seq;
 	slot->len = p->len;
-	slot->ts_ns = now;
-	slot->used = 1;
+	slot->sent = sent;
+	slot->ts_ns = bpf_ktime_get_ns();
+	slot->used = len;
 	return 0;
 }
 
-/* Keeps a segment that came before the one it follows. */
-static __noinline int um_hold(struct __sk_buff *skb, struct um_socket *s, struct um_stream *st,
-			      const struct um_packet *p)
+/* What lies beyond the window is not for us: TCP will not take it either (RFC 9293 3.10.7.4). */
+static __always_inline bool um_beyond_window(struct __sk_buff *skb, const struct um_packet *p)
 {
-	struct um_held *held = um_held_of(skb, BPF_SK_STORAGE_GET_F_CREATE);
-	u64 now = bpf_ktime_get_ns();
+	struct tcp_sock *tp = skb->sk ? bpf_skc_to_tcp_sock(skb->sk) : 0;
 
+	return tp && (s32)(p->seq - tp->rcv_nxt - tp->rcv_wnd) >= 0;
+}
+
+/* Keeps a segment that came before the one it follows. */
+static __noinline int um_hold(struct __sk_buff *skb, struct um_stream *st,
+			      const struct um_packet *p, bool sent)
+{
+	struct um_held_segment *free = 0, *run = 0;
+	struct um_held *held;
+
+	if (!sent && um_beyond_window(skb, p))
+		return 0;
+	held = um_held_of(skb, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!held) {
 		UM_COUNT(storage_failed);
 		return -1;
@@ -102,16 +114,28 @@ static __noinline int um_hold(struct __sk_buff *skb, struct um_socket *s, struct
 	for (int i = 0; i < UM_HELD_SEGMENTS; i++) {
 		struct um_held_segment *slot = &held->segments[i];
 
-		if (slot->used && slot->seq + slot->len == p->seq && slot->len >= UM_HELD_BYTES) {
-			slot->len += p->len; /* goes on where this one ends: only its length matters */
-			return 0;
+		if (!slot->used) {
+			free = slot;
+			continue;
 		}
-		if (slot->used && slot->seq == p->seq)
+		if (slot->sent != sent)
+			continue;
+		if (slot->seq + slot->len == p->seq)
+			run = slot;
+		if (slot->seq != p->seq)
+			continue;
+		if (slot->len >= p->len)
 			return 0;
-		if (!slot->used && !um_keep(skb, p, slot, now)) {
-			st->flags |= UM_STREAM_HELD;
-			return 0;
-		}
+		free = slot;
+		break;
+	}
+	if (free && !um_keep(skb, p, free, sent)) {
+		st->flags |= UM_STREAM_HELD;
+		return 0;
+	}
+	if (run) {
+		run->len += p->len; /* within a body only its length matters */
+		return 0;
 	}
 	UM_COUNT(held_overflow);
 	return -1;
@@ -129,16 +153,16 @@ static __noinline int um_next_held(struct __sk_buff *skb, struct um_stream *st, 
 		struct um_held_segment *slot = &held->segments[i];
 		u32 skip = st->next - slot->seq;
 
-		if (!slot->used)
+		if (!slot->used || slot->sent != j->sent)
 			continue;
 		waiting = 1;
 		if ((s32)skip < 0)
 			continue;
+		j->held_len = slot->used;
 		slot->used = 0;
 		if (skip >= slot->len)
 			continue;
 		j->held = 1 + i;
-		j->held_len = slot->len < UM_HELD_BYTES ? slot->len : UM_HELD_BYTES;
 		j->scan.base = skip;
 		j->scan.w.pos = 0;
 		j->scan.w.len = 0;
@@ -203,12 +227,37 @@ static __always_inline void um_judge_in_place(struct __sk_buff *skb, struct um_s
 	}
 }
 
-#define UM_SPINS 256
+#define UM_SPINS (1 << 17) /* milliseconds: what a segment of nothing but tiny chunks takes */
+#define UM_SPINS_OLD 256
 
-/* Ingress of one connection may run on two CPUs at once; egress holds the socket's lock. */
+struct um_wait {
+	struct um_stream *st;
+	u32 taken;
+};
+
+static long um_try_take(u32 index, struct um_wait *wait)
+{
+	if (*(volatile u32 *)&wait->st->busy || __sync_lock_test_and_set(&wait->st->busy, 1))
+		return 0;
+	wait->taken = 1;
+	return 1;
+}
+
+/*
+ * Ingress of one connection may run on two CPUs at once (the sender moved between two segments);
+ * egress holds the socket's lock. The holder is in a softirq and never waits for us.
+ */
 static __always_inline bool um_take(struct um_stream *st)
 {
-	for (int i = 0; i < UM_SPINS; i++)
+	struct um_wait wait = { st };
+
+	if (!__sync_lock_test_and_set(&st->busy, 1))
+		return true;
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) {
+		bpf_loop(UM_SPINS, um_try_take, &wait, 0);
+		return wait.taken;
+	}
+	for (int i = 0; i < UM_SPINS_OLD; i++)
 		if (!__sync_lock_test_and_set(&st->busy, 1))
 			return true;
 	return false;
@@ -235,7 +284,7 @@ static __noinline int um_judge(struct __sk_buff *skb, struct um_socket *s, struc
 	place = um_place(st, p);
 	if (!place)
 		um_judge_in_place(skb, s, st, p, sent);
-	else if (place < 0 && um_hold(skb, s, st, p))
+	else if (place < 0 && um_hold(skb, st, p, sent))
 		um_lose(s);
 	if (!sent)
 		__sync_lock_test_and_set(&st->busy, 0);

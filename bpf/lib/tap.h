@@ -6,13 +6,47 @@
 #include "lib/streams.h"
 #include "lib/udp.h"
 
+/* A listener's segment with data, about to make a connection: where to keep what is read in it. */
+static __always_inline struct um_socket *um_early_of(struct __sk_buff *skb,
+						     const struct um_socket *listener)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	u32 zero = 0, at = um_transport(skb, IPPROTO_TCP);
+	struct um_early *early = bpf_map_lookup_elem(&um_early, &zero);
+	struct tcphdr *tcp = data + (at & 127);
+	struct bpf_sock *sk = skb->sk;
+	struct um_pair_key key = {};
+
+	if (!sk || sk->state != BPF_TCP_LISTEN || !early || !at || at > 127 ||
+	    (void *)(tcp + 1) > end || tcp->syn || skb->len <= at + tcp->doff * 4)
+		return 0;
+	key.client_isn = bpf_ntohl(tcp->seq);
+	key.server_isn = bpf_ntohl(tcp->ack_seq);
+	if (bpf_map_lookup_elem(&um_pairs, &key))
+		return 0; /* the client's end reads it */
+	__builtin_memset(early, 0, sizeof(*early));
+	early->client_isn = key.client_isn;
+	early->server_isn = key.server_isn;
+	early->socket.client = UM_NUMBER_WORLD;
+	early->socket.server = listener->owner;
+	early->socket.port = listener->local_port;
+	early->socket.role = UM_ROLE_SERVER;
+	early->socket.opened_ns = 1;
+	return &early->socket;
+}
+
 static __always_inline void um_tap_tcp(struct __sk_buff *skb, struct um_socket *s, bool sent)
 {
 	struct um_packet p = {};
 
-	/* No role: a listener, or a handshake. Shadow: the client's end reads the same bytes. */
-	if (s->role != UM_ROLE_CLIENT && s->role != UM_ROLE_SERVER)
-		return;
+	/* Shadow: the client's end reads the same bytes. No role: a listener, or a handshake. */
+	if (s->role != UM_ROLE_CLIENT && s->role != UM_ROLE_SERVER) {
+		if (s->role || sent)
+			return;
+		s = um_early_of(skb, s);
+		if (!s)
+			return;
+	}
 	if ((sent ? s->sent.phase : s->received.phase) == UM_PHASE_OPAQUE)
 		return;
 	if (um_parse_tcp(skb, &p)) {

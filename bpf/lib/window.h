@@ -8,7 +8,8 @@
 #define UM_WINDOW 128
 
 struct um_window {
-	u8 data[UM_WINDOW + 8]; /* eight bytes of slack, so that a word can be read at any position */
+	u8 data[UM_WINDOW +
+		8]; /* eight bytes of slack, so that a word can be read at any position */
 	u32 pos;
 	u32 len;
 };

@@ -23,7 +23,9 @@ class Wrk:
     It gives way to everything else on the machine, so that what is done meanwhile is done soon.
     """
 
-    def __init__(self, scope: Scope, url: str, *, connections: int = 16, place: str = "wrk") -> None:
+    def __init__(
+        self, scope: Scope, url: str, *, connections: int = 16, place: str = "wrk"
+    ) -> None:
         self.connections = connections
         argv = ["nice", "-n", "19", "wrk", "-t1", f"-c{connections}", "-d90s", url]
         self._child = scope.start(place, argv, stdout=subprocess.PIPE, text=True)
@@ -35,5 +37,7 @@ class Wrk:
         said = self._child.communicate(timeout=60)[0]
         found = re.search(r"(\d+) requests in", said)
         assert self._child.returncode == 0 and found is not None, said
-        trouble = [line.strip() for line in said.splitlines() if "rrors" in line or "Non-2xx" in line]
+        trouble = [
+            line.strip() for line in said.splitlines() if "rrors" in line or "Non-2xx" in line
+        ]
         return Report(answers=int(found[1]), trouble="; ".join(trouble))

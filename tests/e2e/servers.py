@@ -7,11 +7,11 @@ import socket
 import subprocess
 import tempfile
 import urllib.request
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.e2e import peers
 from tests.e2e.places import Scope
 from tests.e2e.waiting import until
 
@@ -51,13 +51,15 @@ def wait_listening(child: subprocess.Popen[Any], *ports: int) -> None:
     until(ready, what=f"{child.args} to listen on {ports}", every=0.02)
 
 
-def python_server(
-    scope: Scope, place: str, source: str, *arguments: str, prefix: Sequence[str] = ()
-) -> int:
-    """Runs Python source that listens on the port in its argv[1]; answers the port."""
+def peer(*arguments: str) -> list[str]:
+    """The command line of one of peers.py."""
+    return ["/usr/bin/python3", peers.__file__, *arguments]
+
+
+def serve(scope: Scope, role: str, *, place: str = "") -> int:
+    """Starts a server of peers.py on loopback; answers its port."""
     port = free_port()
-    argv = [*prefix, "/usr/bin/python3", "-c", source, str(port), *arguments]
-    wait_listening(scope.start(place, argv), port)
+    wait_listening(scope.start(place or role, peer(role, str(port))), port)
     return port
 
 

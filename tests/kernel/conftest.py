@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import bpf_objects
 from tests.kernel.judging import Judge
+from tools import bpf_objects
 from undermesh.kernel import bpffs
 from undermesh.kernel.loaded import Loaded
 from undermesh.kernel.objects import Configuration, Opened

@@ -152,7 +152,9 @@ def exchanges(draw: st.DrawFn, *, last: bool, method: str | None = None) -> Exch
         framing=request_framing,
         body=request_body,
     )
-    body = b"" if framing == "none" else b"".join(draw(st.lists(st.sampled_from(BODIES), max_size=3)))
+    body = (
+        b"" if framing == "none" else b"".join(draw(st.lists(st.sampled_from(BODIES), max_size=3)))
+    )
     reason = draw(st.sampled_from((b" OK", b"", b" ", b" GET / HTTP/1.1")))
     answer, answer_head = _message(
         draw, version + b" %d" % status + reason, framing=framing, body=body

@@ -95,7 +95,8 @@ def test_broken_chunks(judge: Judge, talk: Talk, chunk: bytes, side: Side) -> No
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"garbage", b"GET /\r\n\r\n", b"\x00", b"HTTP/1.1 200 OK\r\n\r\n", b"get / HTTP/1.1\r\n"]
+    "garbage",
+    [b"garbage", b"GET /\r\n\r\n", b"\x00", b"HTTP/1.1 200 OK\r\n\r\n", b"get / HTTP/1.1\r\n"],
 )
 def test_garbage_after_a_request(judge: Judge, talk: Talk, garbage: bytes) -> None:
     talk("client", GET)

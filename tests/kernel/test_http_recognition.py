@@ -21,7 +21,11 @@ OTHERS: dict[str, tuple[tuple[Side, bytes], ...]] = {
     "redis": (("client", b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n"), ("server", b"$-1\r\n")),
     "memcached": (("client", b"get foo\r\n"), ("server", b"END\r\n")),
     "memcached binary": (("client", b"\x80" + bytes(23)), ("server", b"\x81" + bytes(23))),
-    "SMTP": (("server", b"220 mail ESMTP\r\n"), ("client", b"EHLO a\r\n"), ("server", b"250 a\r\n")),
+    "SMTP": (
+        ("server", b"220 mail ESMTP\r\n"),
+        ("client", b"EHLO a\r\n"),
+        ("server", b"250 a\r\n"),
+    ),
     "SSH": (("server", b"SSH-2.0-OpenSSH_9.2\r\n"), ("client", b"SSH-2.0-OpenSSH_9.2\r\n")),
     "MySQL": (("server", b"J\x00\x00\x00\x0a8.0.36\x00"), ("client", b"\x20\x00\x00\x01")),
     "PostgreSQL": (("client", b"\x00\x00\x00\x08\x04\xd2\x16/"), ("server", b"N")),

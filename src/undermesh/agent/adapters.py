@@ -48,7 +48,7 @@ class Ledger:
         ]
         self._tables = {
             "series": self._ledger.table("series", [*series, store.Field("bins", bins)]),
-            "edges": self._ledger.table("edges", edges),
+            "edges": self._ledger.table("edges", [*edges, store.Field("last_ns", rule="max")]),
             "drops": self._ledger.table("drops", drops),
         }
 

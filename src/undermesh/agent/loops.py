@@ -11,10 +11,10 @@ from undermesh.model.status import LoopStatus
 
 log = logging.getLogger("undermesh.agent")
 
-SHARE = 0.02
+SHARE = 0.04
 """The part of one processor a loop may take: after a costly round it waits longer."""
 
-_REST_SECONDS = 5.0
+_REST_SECONDS = 3.0
 _BACKOFF_SECONDS = 30.0
 
 

@@ -2,28 +2,28 @@
 """The agent's life: what is started in which order, and stopped in the opposite one."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 from undermesh import __version__, config, host, store
-from undermesh.agent import adapters, logs, removing
+from undermesh.agent import logs, removing
 from undermesh.agent.adapters import now
-from undermesh.agent.lock import AlreadyRunning, PidLock
+from undermesh.agent.lock import AlreadyRunning
 from undermesh.agent.loops import Loop, Pace
+from undermesh.agent.opening import opened
 from undermesh.api.access import Access
 from undermesh.api.server import ApiServer, Places, SocketRefused
 from undermesh.api.service import Service
-from undermesh.app.census import seed_cgroups
 from undermesh.app.limits import Limits
-from undermesh.app.observatory import Edges, Observatory, Self
-from undermesh.kernel import errors, plane
+from undermesh.app.observatory import Observatory
+from undermesh.app.ports import Ports
+from undermesh.app.report import Self
+from undermesh.kernel import errors
 from undermesh.model.status import Status
 from undermesh.model.workload import NodeId
 
@@ -49,7 +49,11 @@ def run(settings: config.Config) -> int:
     for warning in settings.warnings:
         log.warning("%s", warning)
     try:
-        with started(settings) as agent:
+        with opened(settings) as held:
+            agent = Agent(settings=settings, ports=held.ports)
+            undone = agent.observatory.open(continues=held.continues, at=now())
+            if undone:
+                log.info("finished folding %d entries that an agent before began to", undone)
             asyncio.run(agent.live())
     except _REFUSALS as error:
         print(f"undermesh: {error}", file=sys.stderr)
@@ -60,59 +64,6 @@ def run(settings: config.Config) -> int:
     if agent.remove:
         removing.down(settings)
     return 0
-
-
-@contextlib.contextmanager
-def started(settings: config.Config) -> Iterator["Agent"]:
-    """Lock, state, data plane, first reading; undone in the opposite order.
-
-    The data plane is only let go of: its programs stay attached and go on counting.
-    """
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(PidLock(settings.agent.pid_file, settings.agent.instance))
-        root = settings.kernel.cgroup_root or host.find_cgroup2()
-        database = stack.enter_context(store.Database.open(settings.agent.state))
-        if database.moved_aside is not None:
-            log.warning("state was unreadable and moved to %s", database.moved_aside)
-        book = host.WorkloadBook(node=NodeId(settings.agent.node))
-        machine = adapters.Host(
-            root=root,
-            scope=settings.kernel.scope,
-            roots=_runtime_roots(settings.host),
-            book=book,
-        )
-        prepared = plane.prepare(_options(settings.kernel, settings.agent.instance, root))
-        # `attach` takes over what `prepared` holds; until then it is ours to give back.
-        with contextlib.ExitStack() as unless_attached:
-            unless_attached.callback(prepared.close)
-            continues = _numbered(prepared)
-            bins = prepared.tables.dtype("um_series")["bins"].shape[0]
-            ledger = adapters.Ledger(database, bins=bins)
-            if not continues:
-                ledger.reset()
-            seed_cgroups(prepared.tables, machine.cgroups())
-            running = prepared.attach()
-            unless_attached.pop_all()
-        stack.enter_context(running)
-        keys = store.KeyStore(database)
-        base = settings.kernel.scope or root
-        edges = Edges(
-            plane=running,
-            sizes={name: one.spec.max_entries for name, one in running.maps.items()},
-            book=book,
-            host=machine,
-            ledger=ledger,
-            notes=adapters.Notes(keys),
-            identities=adapters.Identities(keys),
-            cgroups=adapters.RunCgroups(
-                host.RunCgroups(base=base, instance=settings.agent.instance)
-            ),
-        )
-        agent = Agent(settings=settings, edges=edges)
-        undone = agent.observatory.open(continues=continues, at=now())
-        if undone:
-            log.info("finished folding %d entries an agent before had begun to fold", undone)
-        yield agent
 
 
 @dataclass(slots=True)
@@ -126,13 +77,13 @@ class _Wish:
 class Agent:
     """A started agent: its loops and its API."""
 
-    def __init__(self, *, settings: config.Config, edges: Edges) -> None:
+    def __init__(self, *, settings: config.Config, ports: Ports) -> None:
         self.remove = False
         self._settings = settings
-        self._plane = edges.plane
+        self._plane = ports.plane
         agent, telemetry = settings.agent, settings.telemetry
         self.observatory = Observatory(
-            edges=edges,
+            ports=ports,
             myself=Self(
                 version=__version__,
                 node=NodeId(agent.node),
@@ -243,31 +194,6 @@ def _loop(name: str, seconds: float, round_: Callable[[], object]) -> Loop:
     return Loop(pace=Pace(name=name, seconds=seconds), round_=round_)
 
 
-def _numbered(prepared: plane.PreparedPlane) -> bool:
-    """Whether the maps have counted already: they have given numbers."""
-    first = prepared.tables.enum("um_number")["UM_NUMBER_FIRST"]
-    _, numbers = prepared.tables.dump("um_numbers")
-    return bool(len(numbers)) and int(numbers[0]) > first
-
-
-def _options(kernel_: config.KernelConfig, instance: str, root: Path) -> plane.Options:
-    return plane.Options(
-        cgroup_root=root,
-        bpffs=kernel_.bpffs,
-        instance=instance,
-        scope=kernel_.scope,
-        shards=kernel_.shards,
-        keep_query=kernel_.keep_query,
-        errors_per_s=kernel_.errors_per_s,
-        slow_per_s=kernel_.slow_per_s,
-        plain_per_s=kernel_.plain_per_s,
-        answers_per_s=kernel_.answers_per_s,
-        processes_per_s=kernel_.processes_per_s,
-        sizes=kernel_.sizes.entries(),
-        libbpf=kernel_.libbpf,
-    )
-
-
 def _limits(telemetry: config.TelemetryConfig) -> Limits:
     return Limits(
         window_ns=_nanoseconds(telemetry.window),
@@ -277,15 +203,6 @@ def _limits(telemetry: config.TelemetryConfig) -> Limits:
         gone_ends=telemetry.gone_kept,
         gone_rows=telemetry.gone_kept * 8,
         gone_for_ns=_nanoseconds(telemetry.gone_for),
-    )
-
-
-def _runtime_roots(settings: config.HostConfig) -> host.RuntimeRoots:
-    return host.RuntimeRoots(
-        docker=settings.docker_root,
-        podman=settings.podman_root,
-        nerdctl=settings.nerdctl_root,
-        kubernetes_logs=settings.kubernetes_logs,
     )
 
 

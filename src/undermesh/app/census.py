@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Follows workloads as they start, are renamed and go."""
 
+import itertools
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from undermesh.app.limits import SECOND_NS, Limits
-from undermesh.app.ports import Book, CgroupTable, DataPlane, Host, Identities, Structured
+from undermesh.app.ports import CgroupTable, Ports, Structured
+from undermesh.model.workload import IdentityId
 from undermesh.telemetry.growth import as_bytes
 from undermesh.telemetry.leaving import Leaving
 
@@ -21,31 +25,25 @@ class Census:
     there are on the host are compared too, so that an event nobody saw is late, never wrong.
     """
 
-    def __init__(
-        self,
-        *,
-        plane: DataPlane,
-        book: Book,
-        host: Host,
-        identities: Identities,
-        leaving: Leaving,
-        limits: Limits,
-    ) -> None:
+    def __init__(self, *, ports: Ports, leaving: Leaving, limits: Limits) -> None:
+        plane = ports.plane
         self._plane = plane
-        self._book = book
-        self._host = host
-        self._identities = identities
+        self._room = ports.sizes["um_cgroups"]
+        self._book = ports.book
+        self._host = ports.host
+        self._identities = ports.identities
         self._leaving = leaving
-        self._gone_for_ns = limits.gone_for_ns
-        self._cgroups: tuple[bytes, bytes] = (b"", b"")
+        self._kept = limits.gone_ends
+        self._unused: OrderedDict[IdentityId, None] = OrderedDict()
+        self._cgroups = np.zeros(0, np.uint64)
+        self._gone = np.zeros(1, np.uint64)
+        """gone_ns of each, and behind them a zero for those that were not there."""
         self._keys: Structured = np.zeros(0, plane.dtype("um_owner_key"))
         self._values: Structured = np.zeros(0, plane.dtype("um_owner"))
         self._reconciled_ns = 0
 
     def follow(self, *, now_ns: int) -> None:
         """One round. Costs two small map dumps where nothing changed."""
-        if now_ns - self._reconciled_ns >= _RECONCILE_NS:
-            self.reconcile(now_ns=now_ns)
         self._read_cgroups()
         self._read_owners()
         self._host.refresh()
@@ -54,6 +52,8 @@ class Census:
             self._complete(wanting, now_ns)
         self._identify()
         self._drop_spent(now_ns)
+        if now_ns - self._reconciled_ns >= _RECONCILE_NS:
+            self.reconcile(now_ns=now_ns)
 
     def reconcile(self, *, now_ns: int) -> None:
         """Writes the host's cgroups into the kernel's table, and marks those that went unseen."""
@@ -63,7 +63,8 @@ class Census:
         ids = as_numbers(keys)
         missed = there.keys() - set(ids.tolist())
         if missed:
-            seed_cgroups(self._plane, {ident: there[ident] for ident in missed})
+            unseen = {ident: there[ident] for ident in missed}
+            seed_cgroups(self._plane, unseen, room=self._room - len(ids))
         listed = np.fromiter(there, np.uint64, len(there))
         lost = ~np.isin(ids, listed) & (values["gone_ns"] == 0)
         # One that was made after the scan is not in it; it is younger than the scan is old.
@@ -74,7 +75,7 @@ class Census:
             self._plane.insert("um_cgroups", keys[lost], changed, exist="any")
 
     @property
-    def numbers(self) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
+    def numbers(self) -> NDArray[np.uint32]:
         """Every number an owner has in the kernel."""
         return np.asarray(self._values["number"], np.uint32)
 
@@ -84,20 +85,40 @@ class Census:
         self._plane.delete("um_owners", self._keys[wanted])
         gone = self._values["number"][wanted].tolist()
         self._keys, self._values = self._keys[~wanted], self._values[~wanted]
+        for number in gone:
+            workload = self._book.get(number)
+            if workload is not None and workload.identity:
+                self._unused[workload.identity] = None
+                self._unused.move_to_end(workload.identity)
         self._book.forget(gone)
+        self._release()
+
+    def _release(self) -> None:
+        """Gives identities back that nobody has had for long: the oldest of those unused, beyond
+        as many as gone workloads are kept by name."""
+        if len(self._unused) <= self._kept * 1.1:
+            return
+        used = {workload.identity for workload in self._book.all()}
+        released: list[IdentityId] = []
+        while len(self._unused) > self._kept:
+            identity, _ = self._unused.popitem(last=False)
+            if identity not in used:
+                released.append(identity)
+        self._identities.release(released)
 
     def _read_cgroups(self) -> None:
         keys, values = self._plane.dump("um_cgroups")
-        seen = (keys.tobytes(), np.ascontiguousarray(values["gone_ns"]).tobytes())
-        if seen == self._cgroups:
-            return
-        self._cgroups = seen
+        ids, gone = as_numbers(keys), values["gone_ns"]
+        place = positions_of(ids, self._cgroups)
+        fresh = np.flatnonzero((place < 0) | (gone != self._gone[place]))
+        self._cgroups, self._gone = ids.copy(), np.append(gone, np.uint64(0))
+        changed = values[fresh]
         self._book.cgroups(
             zip(
-                as_numbers(keys).tolist(),
-                values["path"].tolist(),
-                values["born_ns"].tolist(),
-                values["gone_ns"].tolist(),
+                ids[fresh].tolist(),
+                changed["path"].tolist(),
+                changed["born_ns"].tolist(),
+                changed["gone_ns"].tolist(),
                 strict=True,
             )
         )
@@ -163,14 +184,29 @@ class Census:
             self._book.forget_cgroups(spent)
 
 
-def seed_cgroups(table: CgroupTable, paths: Mapping[int, str]) -> None:
-    """Cgroups the kernel has not seen being made. Paths it has no room for are cut."""
-    values = np.zeros(len(paths), table.dtype("um_cgroup"))
+def seed_cgroups(table: CgroupTable, paths: Mapping[int, str], *, room: int) -> int:
+    """Cgroups the kernel has not seen being made, `room` of them at most; answers how many there
+    was no room for. Paths the kernel has no room for are cut.
+
+    One that is left out is looked up on the host once it owns a socket.
+    """
+    chosen = dict(itertools.islice(paths.items(), max(0, room)))
+    values = np.zeros(len(chosen), table.dtype("um_cgroup"))
     limit = values.dtype["path"].itemsize - 1
-    values["path"] = [path.encode(errors="surrogateescape")[:limit] for path in paths.values()]
-    table.insert("um_cgroups", np.fromiter(paths, np.uint64, len(paths)), values, exist="new")
+    values["path"] = [path.encode(errors="surrogateescape")[:limit] for path in chosen.values()]
+    table.insert("um_cgroups", np.fromiter(chosen, np.uint64, len(chosen)), values, exist="new")
+    return len(paths) - len(chosen)
 
 
-def as_numbers(keys: Structured) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+def as_numbers(keys: Structured) -> NDArray[np.uint64]:
     """Keys that are one u64, as such."""
     return np.asarray(keys.view(np.uint64)).reshape(-1)
+
+
+def positions_of(numbers: NDArray[np.uint64], among: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """For each of `numbers` where it stands in `among`, -1 where it does not."""
+    if not len(among):
+        return np.full(len(numbers), -1, np.int64)
+    order = np.argsort(among)
+    place = np.minimum(np.searchsorted(among, numbers, sorter=order), len(among) - 1)
+    return np.where(among[order[place]] == numbers, order[place], -1).astype(np.int64)

@@ -5,24 +5,32 @@ Read → ledger.begin → delete from the kernel → ledger.commit. Killed anywh
 agent finds the note in the ledger and, by what the kernel still holds, counts it or does it again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from undermesh.app.ledger_rows import (
+    batches,
+    drop_vectors,
+    edge_vectors,
+    named_series,
+    readings,
+    vectors,
+)
 from undermesh.app.limits import Limits
-from undermesh.app.ports import Book, DataPlane, Ledger, Pending, Structured, Words
+from undermesh.app.ports import Book, Pending, Ports, Structured, Words
 from undermesh.app.recorder import Recorder
 from undermesh.model.edge import End, EndKind
 from undermesh.telemetry import rowkeys
 from undermesh.telemetry.drops import DropKey, DropReader
-from undermesh.telemetry.growth import EDGES, SERIES, Growth, Layout, Rows, positions
+from undermesh.telemetry.growth import EDGES, SERIES, Growth, Rows, positions
 from undermesh.telemetry.growth import total as total_of
-from undermesh.telemetry.histogram import Sparse
 from undermesh.telemetry.kept import Kept
 from undermesh.telemetry.leaving import idle, touching
 from undermesh.telemetry.meter import Meter
-from undermesh.telemetry.naming import LEFT_OUT, Context, NamedEdges, NamedSeries, Naming, SeriesKey
+from undermesh.telemetry.naming import LEFT_OUT, Context, NamedEdges, Naming
 
 RETIRED = b"retired:"
 """Marks slots of maps that an upgrade replaced. No kernel key begins so: its first field is a
@@ -48,24 +56,21 @@ class Folder:
     def __init__(
         self,
         *,
-        plane: DataPlane,
-        sizes: Mapping[str, int],
-        ledger: Ledger,
+        ports: Ports,
         recorder: Recorder,
         naming: Naming,
         drops: DropReader,
-        book: Book,
         limits: Limits,
     ) -> None:
         self.kept = Kept(ends=limits.gone_ends, rows=limits.gone_rows)
         self.kept_drops: dict[DropKey, Words] = {}
-        self._plane = plane
-        self._sizes = sizes
-        self._ledger = ledger
+        self._plane = ports.plane
+        self._sizes = ports.sizes
+        self._ledger = ports.ledger
         self._recorder = recorder
         self._naming = naming
         self._drops = drops
-        self._book = book
+        self._book = ports.book
         self._limits = limits
 
     def recover(self) -> int:
@@ -81,13 +86,14 @@ class Folder:
         The entries are noted under marked slots: the map in use may hold the same keys again.
         """
         retired = self._plane.retired
+        context = self._context()
         folded = 0
-        if "um_series" in retired:
-            growth = total_of(SERIES, *retired["um_series"])
-            folded += self._keep_series(growth, retired=True)
-        if "um_edges" in retired:
-            growth = total_of(EDGES, *retired["um_edges"])
-            folded += self._keep_edges(growth, retired=True)
+        for keys, values in batches(retired.get("um_series")):
+            growth = total_of(SERIES, keys, values)
+            folded += self._keep_series(growth, context, retired=True)
+        for keys, values in batches(retired.get("um_edges")):
+            growth = total_of(EDGES, keys, values)
+            folded += self._keep_edges(growth, values["last_ns"], context, retired=True)
         if "um_drops" in retired:
             folded += self._keep_drops(*retired["um_drops"], retired=True)
         if retired:
@@ -98,19 +104,24 @@ class Folder:
 
     def fold(self, numbers: Sequence[int], *, now_ns: int) -> Folded:
         """Folds all that names one of `numbers`, and what is idle in a map that fills up."""
-        series = self._rows(self._recorder.series, "um_series", numbers, now_ns)
-        edges = self._rows(self._recorder.edges, "um_edges", numbers, now_ns)
-        if len(series) and self._recorder.series.reading is not None:
-            self._keep_series(self._recorder.series.reading.at(series).growth())
-            self._recorder.series.drop(series)
-        if len(edges) and self._recorder.edges.reading is not None:
-            self._keep_edges(self._recorder.edges.reading.at(edges).growth())
-            self._recorder.edges.drop(edges)
+        recorder = self._recorder
+        series = self._rows(recorder.series, "um_series", numbers, now_ns)
+        edges = self._rows(recorder.edges, "um_edges", numbers, now_ns)
+        if len(series) or len(edges):
+            context = self._context()
+            for leaving in readings(recorder.series.reading, series):
+                self._keep_series(leaving.growth(), context)
+            for leaving in readings(recorder.edges.reading, edges):
+                self._keep_edges(leaving.growth(), leaving.last_ns, context)
+        recorder.series.drop(series)
+        recorder.edges.drop(edges)
         drops = self._fold_drops(numbers, now_ns)
         return Folded(series=len(series), edges=len(edges), drops=drops)
 
     def shrink(self) -> None:
         """Keeps the totals of what is gone within bounds, in memory and in the ledger alike."""
+        if not self.kept.overfull:
+            return
         merges = self.kept.shrink(alive=_Alive(self._book))
         for edge in merges.edges:
             self._ledger.merge(
@@ -139,18 +150,26 @@ class Folder:
         )
         return np.union1d(touching(meter.reading.keys, numbers), resting)
 
-    def _keep_series(self, growth: Growth, *, retired: bool = False) -> int:
-        slots = self._naming.series(growth, self._context())
+    def _keep_series(self, growth: Growth, context: Context, *, retired: bool = False) -> int:
+        slots = self._naming.series(growth, context)
         encoded = [rowkeys.encode_series(key) for key in slots.keys]
         values = vectors(SERIES, growth, self._bins())
         self._move("series", growth.keys, slots.rows, encoded, values, retired=retired)
         self.kept.add_series(slots.named())
         return len(growth)
 
-    def _keep_edges(self, growth: Growth, *, retired: bool = False) -> int:
-        slots = self._naming.edges(growth, self._context())
+    def _keep_edges(
+        self,
+        growth: Growth,
+        last_ns: NDArray[np.uint64],
+        context: Context,
+        *,
+        retired: bool = False,
+    ) -> int:
+        slots = self._naming.edges(growth, context)
         encoded = [rowkeys.encode_edge(key) for key in slots.keys]
-        self._move("edges", growth.keys, slots.rows, encoded, slots.sums, retired=retired)
+        values = edge_vectors(slots.sums, last_ns)
+        self._move("edges", growth.keys, slots.rows, encoded, values, retired=retired)
         self.kept.add_edges(slots.named())
         return len(growth)
 
@@ -240,16 +259,21 @@ class Folder:
             case "series":
                 return vectors(SERIES, total_of(SERIES, keys, values), self._bins())
             case "edges":
-                return EDGES.matrix(values)
+                return edge_vectors(EDGES.matrix(values), values["last_ns"])
             case _:
                 return drop_vectors(values)
 
     def _load(self) -> None:
-        for encoded, values in self._ledger.totals("edges"):
-            edges = tuple(rowkeys.decode_edge(key) for key in encoded)
-            self.kept.add_edges(NamedEdges(keys=edges, sums=values))
+        rows = [
+            (int(sums[-1]), rowkeys.decode_edge(key), sums[:-1])
+            for encoded, values in self._ledger.totals("edges")
+            for key, sums in zip(encoded, values, strict=True)
+        ]
+        # In the order they went: what is gone longest is the first to lose its name.
+        for _, edge, sums in sorted(rows, key=lambda row: row[0]):
+            self.kept.add_edges(NamedEdges(keys=(edge,), sums=sums[None, :]))
         for encoded, values in self._ledger.totals("series"):
-            self.kept.add_series(_named_series(encoded, values))
+            self.kept.add_series(named_series(encoded, values))
         for encoded, values in self._ledger.totals("drops"):
             for key, sums in zip(encoded, values, strict=True):
                 self.kept_drops[rowkeys.decode_drop(key)] = sums
@@ -267,23 +291,3 @@ class _Alive:
 
     def __call__(self, end: End) -> bool:
         return end.kind is EndKind.WORKLOAD and (end.namespace, end.name) in self._names
-
-
-def vectors(layout: Layout, growth: Growth, bins: int) -> Words:
-    """Counters and bins of every key side by side, as the ledger's columns are."""
-    dense = np.zeros((len(growth), bins), np.int64)
-    dense[growth.bins.row, growth.bins.bin] = growth.bins.count
-    return np.hstack([growth.sums, dense])
-
-
-def drop_vectors(values: Structured) -> Words:
-    """Packets, bytes, time of the last."""
-    return np.stack([values[name] for name in ("packets", "bytes", "last_ns")], axis=1).astype(
-        np.int64
-    )
-
-
-def _named_series(encoded: Sequence[bytes], values: Words) -> NamedSeries:
-    keys: tuple[SeriesKey, ...] = tuple(rowkeys.decode_series(key) for key in encoded)
-    width = SERIES.width
-    return NamedSeries(keys=keys, sums=values[:, :width], bins=Sparse.of(values[:, width:]))

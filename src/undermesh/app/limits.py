@@ -20,10 +20,10 @@ class Limits:
     gone_ends: int = 2_000
     gone_rows: int = 16_000
     gone_for_ns: int = 3600 * SECOND_NS
-    retired: int = 10_000
+    retired: int = 8_000
     quiet_ns: int = 5 * SECOND_NS
     """How long nothing may be counted for a workload that is gone before it is folded."""
-    folds: int = 512
+    folds: int = 1024
     """Numbers folded in one round."""
     follower: int = 64
     """Batches that wait for one slow reader of a stream."""

@@ -1,122 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
 """The use cases put together: what the agent's loops call, and what the API asks."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from undermesh.app.census import Census
 from undermesh.app.folding import Folder
 from undermesh.app.journal import Journal
 from undermesh.app.limits import SECOND_NS, Limits
-from undermesh.app.ports import Book, DataPlane, Host, Identities, Ledger, Notes, RunCgroups
+from undermesh.app.ports import Ports
 from undermesh.app.recorder import Recorder
-from undermesh.app.report import Reporter
+from undermesh.app.report import Reporter, Self
 from undermesh.app.runs import Runs
-from undermesh.app.views import Moment, Views
+from undermesh.app.views import Moment, Readers, Views
 from undermesh.model.status import LoopStatus, Status
-from undermesh.model.workload import NodeId
 from undermesh.telemetry.answers import AnswerTable
-from undermesh.telemetry.drops import DropReader
-from undermesh.telemetry.flows import FlowReader
 from undermesh.telemetry.leaving import Leaving, orphans
 from undermesh.telemetry.names import Names
 from undermesh.telemetry.naming import Naming
-from undermesh.telemetry.samples import SampleReader
 from undermesh.telemetry.vocabulary import Vocabulary
 
 _ORPHANS_EVERY_NS = 10 * SECOND_NS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edges:
-    """What the edges of the program (kernel, host, store) hand over."""
-
-    plane: DataPlane
-    sizes: Mapping[str, int]
-    """Most entries a map can have, by name."""
-    book: Book
-    host: Host
-    ledger: Ledger
-    notes: Notes
-    identities: Identities
-    cgroups: RunCgroups
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Self:
-    """Who this agent is."""
-
-    version: str
-    node: NodeId
-    instance: str
-    pid: int
-    started_ns: int
-
-
 class Observatory:
     """Watches one node. Not safe for use by several threads: rounds and questions take turns."""
 
-    def __init__(self, *, edges: Edges, myself: Self, limits: Limits) -> None:
-        self._edges = edges
+    def __init__(self, *, ports: Ports, myself: Self, limits: Limits) -> None:
+        self._ports = ports
         self._limits = limits
-        plane, node = edges.plane, myself.node
+        plane, node = ports.plane, myself.node
         words = Vocabulary.read(plane.enum)
-        self._words = words
+        self._first = words.first
         self._answers = AnswerTable(limit=limits.answers)
-        self._names = Names(
+        names = Names(
             vocabulary=words,
-            workloads=edges.book.get,
+            workloads=ports.book.get,
             answers=self._answers,
             kept=limits.retired,
         )
-        self.recorder = Recorder(plane=plane, vocabulary=words, names=self._names, limits=limits)
+        self._names = names
         self._leaving = Leaving(quiet_ns=limits.quiet_ns)
-        self._census = Census(
-            plane=plane,
-            book=edges.book,
-            host=edges.host,
-            identities=edges.identities,
-            leaving=self._leaving,
-            limits=limits,
-        )
-        naming = Naming(vocabulary=words, ends=self._names)
-        drops = DropReader(reasons=plane.drop_reasons(), names=self._names, node=node)
+        self._census = Census(ports=ports, leaving=self._leaving, limits=limits)
+        self._journal = Journal(notes=ports.notes, node=node)
+        self._orphans_ns = 0
+        naming = Naming(vocabulary=words, ends=names)
+        readers = Readers(node=node, vocabulary=words, names=names, reasons=plane.drop_reasons())
+        recorder = Recorder(plane=plane, vocabulary=words, names=names, limits=limits)
+        self.recorder = recorder
         self._folder = Folder(
-            plane=plane,
-            sizes=edges.sizes,
-            ledger=edges.ledger,
-            recorder=self.recorder,
-            naming=naming,
-            drops=drops,
-            book=edges.book,
-            limits=limits,
+            ports=ports, recorder=recorder, naming=naming, drops=readers.drops, limits=limits
         )
-        self._journal = Journal(notes=edges.notes, node=node)
-        self.runs = Runs(cgroups=edges.cgroups, notes=edges.notes, book=edges.book, node=node)
         self.views = Views(
-            node=node,
-            plane=plane,
-            vocabulary=words,
-            recorder=self.recorder,
+            ports=ports,
+            recorder=recorder,
             folder=self._folder,
             naming=naming,
-            flows=FlowReader(vocabulary=words, names=self._names, node=node),
-            samples=SampleReader(vocabulary=words, names=self._names, node=node),
-            drops=drops,
-            book=edges.book,
-            host=edges.host,
+            readers=readers,
             limits=limits,
         )
-        self._reporter = Reporter(
-            version=myself.version,
-            node=node,
-            instance=myself.instance,
-            pid=myself.pid,
-            started_ns=myself.started_ns,
-            plane=plane,
-            recorder=self.recorder,
-        )
-        self._orphans_ns = 0
+        self.runs = Runs(cgroups=ports.cgroups, notes=ports.notes, book=ports.book, node=node)
+        self._reporter = Reporter(myself=myself, plane=plane, recorder=recorder)
 
     def open(self, *, continues: bool, at: Moment) -> int:
         """Takes over what an agent before left; the first reading. Answers how many entries of an
@@ -132,7 +75,7 @@ class Observatory:
         undone = self._folder.recover()
         self.runs.restore()
         self._census.follow(now_ns=at.monotonic_ns)
-        self.recorder.absorb(self._edges.plane.retired)
+        self.recorder.absorb(self._ports.plane.retired)
         self.recorder.drain()
         self.recorder.sweep(now_ns=at.monotonic_ns)
         self._folder.fold_retired()
@@ -166,11 +109,11 @@ class Observatory:
 
     def since_ns(self) -> int:
         """When the counters began, in ns since the epoch."""
-        return int(self._edges.ledger.since * SECOND_NS)
+        return int(self._ports.ledger.since * SECOND_NS)
 
     def status(self, *, memory_bytes: int, loops: Sequence[LoopStatus]) -> Status:
         """The data plane and the agent as they stand."""
-        book = self._edges.book
+        book = self._ports.book
         return self._reporter.status(
             since_ns=self.since_ns(),
             workloads=len(book) - len(book.gone()),
@@ -185,7 +128,7 @@ class Observatory:
         numbers += self.recorder.idle_peers(
             now_ns=now_ns,
             pressure=self._limits.pressure,
-            max_entries=self._edges.sizes["um_peers"],
+            max_entries=self._ports.sizes["um_peers"],
             limit=self._limits.folds,
         )
         self._folder.fold(numbers, now_ns=now_ns)
@@ -205,5 +148,5 @@ class Observatory:
         known = self.recorder.known_numbers(self._census.numbers)
         for meter in (self.recorder.edges, self.recorder.series):
             if meter.reading is not None:
-                lost = orphans(meter.reading.keys, known, self._words.first)
+                lost = orphans(meter.reading.keys, known, self._first)
                 self._leaving.watch(lost, now_ns=now_ns)

@@ -2,6 +2,7 @@
 """What the use cases need from the edges. Fakes of all of it are in `testing`."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -196,3 +197,17 @@ class Identities(Protocol):
 
     def of(self, workload: Workload) -> IdentityId: ...
     def release(self, identities: Iterable[IdentityId]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything the edges hand over. `sizes` is how many entries a map can have, by name."""
+
+    plane: DataPlane
+    sizes: Mapping[str, int]
+    book: Book
+    host: Host
+    ledger: Ledger
+    notes: Notes
+    identities: Identities
+    cgroups: RunCgroups

@@ -2,6 +2,7 @@
 """The state of the agent itself."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from undermesh.app.ports import DataPlane, MapFacts, ProgramFacts
 from undermesh.app.recorder import RINGS, Recorder
@@ -12,25 +13,22 @@ _NOT_LOST = frozenset({"samples_limited", "processes_limited", "pipeline_merged"
 """Counters of things left out on purpose, or counted with less precision: nothing is missing."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Self:
+    """Who this agent is. `started_ns` is in ns since the epoch."""
+
+    version: str
+    node: NodeId
+    instance: str
+    pid: int
+    started_ns: int
+
+
 class Reporter:
     """Answers `status`."""
 
-    def __init__(
-        self,
-        *,
-        version: str,
-        node: NodeId,
-        instance: str,
-        pid: int,
-        started_ns: int,
-        plane: DataPlane,
-        recorder: Recorder,
-    ) -> None:
-        self._version = version
-        self._node = node
-        self._instance = instance
-        self._pid = pid
-        self._started_ns = started_ns
+    def __init__(self, *, myself: Self, plane: DataPlane, recorder: Recorder) -> None:
+        self._myself = myself
         self._plane = plane
         self._recorder = recorder
 
@@ -50,12 +48,12 @@ class Reporter:
         stats = dict(self._plane.stats())
         stats["answers_malformed"] = stats.get("answers_malformed", 0) + malformed
         return Status(
-            version=self._version,
-            node=self._node,
-            instance=self._instance,
-            pid=self._pid,
+            version=self._myself.version,
+            node=self._myself.node,
+            instance=self._myself.instance,
+            pid=self._myself.pid,
             since_ns=since_ns,
-            started_ns=self._started_ns,
+            started_ns=self._myself.started_ns,
             adopted=self._plane.adopted,
             programs=tuple(map(_program, self._plane.program_info())),
             maps=tuple(map(_map, self._plane.map_info())),

@@ -61,12 +61,12 @@ class Runs:
         the host refuses; both say what was tried."""
         wanted = self._cgroups.labels(labels)
         made = self._cgroups.create(namespace=namespace, name=name)
+        if pid is not None:
+            self._place(made, pid)
         self._young[made.cgroup_id] = now_ns
         if wanted:
             self._notes.put(self._key(made.cgroup_id), msgspec.json.encode(dict(wanted)))
             self._book.label(made.cgroup_id, wanted)
-        if pid is not None:
-            self._cgroups.place(made.path, pid)
         return Run(id=_id(made), namespace=made.namespace, name=made.name, cgroup=made.path)
 
     def end(self, run_id: str) -> bool:
@@ -84,6 +84,14 @@ class Runs:
         for run in self._cgroups.list():
             if now_ns - self._young.get(run.cgroup_id, 0) >= _YOUNG_NS:
                 self._remove(run)
+
+    def _place(self, made: RunCgroup, pid: int) -> None:
+        """Moves the process; a cgroup it cannot be moved to is not left behind."""
+        try:
+            self._cgroups.place(made.path, pid)
+        except OSError:
+            self._cgroups.remove(made.path)
+            raise
 
     def _remove(self, run: RunCgroup) -> bool:
         if not self._cgroups.remove(run.path):

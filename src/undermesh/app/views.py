@@ -8,7 +8,7 @@ import numpy as np
 
 from undermesh.app.folding import Folder
 from undermesh.app.limits import SECOND_NS, Limits
-from undermesh.app.ports import Book, DataPlane, Host, Structured
+from undermesh.app.ports import Ports, Structured
 from undermesh.app.recorder import Recorder
 from undermesh.model.drop import Drop
 from undermesh.model.edge import Edge, EdgeKey, End
@@ -18,6 +18,7 @@ from undermesh.model.sample import Sample
 from undermesh.model.workload import NodeId, Workload
 from undermesh.telemetry.drops import DropReader
 from undermesh.telemetry.flows import FlowFilter, FlowReader, matcher
+from undermesh.telemetry.names import Names
 from undermesh.telemetry.naming import Context, Naming
 from undermesh.telemetry.samples import SampleFilter, SampleReader
 from undermesh.telemetry.table import Frame, edge_rows, join_edges, open_now
@@ -68,37 +69,45 @@ class Moment:
         return self.epoch_ns - (self.monotonic_ns - monotonic_ns)
 
 
+class Readers:
+    """Turns the kernel's records into rows, with the names of one node."""
+
+    def __init__(
+        self, *, node: NodeId, vocabulary: Vocabulary, names: Names, reasons: Mapping[int, str]
+    ) -> None:
+        self.node = node
+        self.vocabulary = vocabulary
+        self.flows = FlowReader(vocabulary=vocabulary, names=names, node=node)
+        self.samples = SampleReader(vocabulary=vocabulary, names=names, node=node)
+        self.drops = DropReader(reasons=reasons, names=names, node=node)
+
+
 class Views:
     """Answers. Holds nothing of its own."""
 
     def __init__(
         self,
         *,
-        node: NodeId,
-        plane: DataPlane,
-        vocabulary: Vocabulary,
+        ports: Ports,
         recorder: Recorder,
         folder: Folder,
         naming: Naming,
-        flows: FlowReader,
-        samples: SampleReader,
-        drops: DropReader,
-        book: Book,
-        host: Host,
+        readers: Readers,
         limits: Limits,
     ) -> None:
-        self._node = node
+        plane = ports.plane
         self._plane = plane
-        self._words = vocabulary
+        self._book = ports.book
+        self._host = ports.host
         self._recorder = recorder
         self._folder = folder
         self._naming = naming
-        self._flows = flows
-        self._samples = samples
-        self._drops = drops
-        self._book = book
-        self._host = host
-        self._limits = limits
+        self._node = readers.node
+        self._words = readers.vocabulary
+        self._flows = readers.flows
+        self._samples = readers.samples
+        self._drops = readers.drops
+        self._gone_for_ns = limits.gone_for_ns
         self._bins = int(plane.dtype("um_series")["bins"].shape[0])
 
     def edges_lately(self, window_ns: int, asked: EdgeFilter, *, at: Moment) -> EdgeView:
@@ -180,7 +189,7 @@ class Views:
             if workload.gone_ns is None:
                 pids = self._host.pids(workload.cgroup, workload.exe)
                 there.append(replace(workload, pids=pids))
-            elif now_ns - workload.gone_ns < self._limits.gone_for_ns:
+            elif now_ns - workload.gone_ns < self._gone_for_ns:
                 gone.append(workload)
         there.sort(key=lambda one: (one.namespace, one.name, one.number))
         gone.sort(key=lambda one: -(one.gone_ns or 0))

@@ -23,7 +23,7 @@ from undermesh.telemetry.naming import NamedEdges, NamedSeries, SeriesKey, Tripl
 Alive = Callable[[End], bool]
 Key = TypeVar("Key", EdgeKey, SeriesKey)
 
-_SLACK = 1.03
+_SLACK = 1.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,8 @@ class Kept:
     def add_series(self, named: NamedSeries) -> None:
         """Adds request counters to their rows."""
         for key, sums in zip(named.keys, named.sums, strict=True):
-            self._touch(key.edge)
+            if key.edge not in self._edges:
+                self._touch(key.edge)
             self._series_of[key.edge].add(key)
             held = self._series.setdefault(key, _Series(np.zeros(SERIES.width, np.int64), {}))
             held.sums = held.sums + sums
@@ -102,15 +103,21 @@ class Kept:
         cells = Sparse(row=row, bin=np.array(bins, np.uint16), count=np.array(count, np.int64))
         return NamedSeries(keys=tuple(self._series), sums=sums, bins=cells)
 
+    @property
+    def overfull(self) -> bool:
+        """Whether `shrink` has something to do; with some slack, so that it works in batches."""
+        ends, rows = len(self._ends), len(self._edges)
+        return ends > self._ends_kept * _SLACK or rows > self._rows_kept * _SLACK
+
     def shrink(self, *, alive: Alive) -> Merges:
         """Back within bounds; answers what was merged, for the ledger to do the same."""
         renames: dict[EdgeKey, EdgeKey] = {}
-        if len(self._ends) > self._ends_kept * _SLACK:
+        if len(self._ends) > self._ends_kept:
             for end in self._longest_gone(alive):
                 for key in tuple(self._rows_of.pop(end, ())):
                     self._rename(key, _without(key, end), renames)
         surplus = len(self._edges) - self._rows_kept
-        if surplus > self._rows_kept * (_SLACK - 1):
+        if surplus > 0:
             for key in [key for key in self._edges if key.port][:surplus]:
                 self._rename(key, replace(key, port=0), renames)
         return self._merges(renames)

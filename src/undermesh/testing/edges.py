@@ -130,7 +130,13 @@ class FakeLedger:
 
     def _add(self, table: str, key: bytes, row: Words) -> None:
         rows = self.rows[table]
-        rows[key] = rows[key] + row if key in rows else row.copy()
+        if key not in rows:
+            rows[key] = row.copy()
+            return
+        held = rows[key]
+        rows[key] = held + row
+        if table != "series":  # their last column is a time
+            rows[key][-1] = max(held[-1], row[-1])
 
     def _step(self, name: str) -> None:
         if self.crash_at == name:

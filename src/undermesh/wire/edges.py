@@ -60,8 +60,7 @@ class Edges(Struct, kw_only=True):
 
 def row(edge: Edge) -> EdgeRow:
     """An edge as it goes out."""
-    latency = edge.latency
-    key = edge.key
+    key, latency = edge.key, edge.latency
     return EdgeRow(
         node=edge.node,
         client=key.client.name,

@@ -56,6 +56,7 @@ def test_refusals_of_the_host_are_what_the_use_cases_know(tmp_path):
         runs.create(namespace="default", name="NOT A NAME")
     with pytest.raises(ValueError, match="cannot be used"):
         runs.labels({"a b": "c"})
-    with pytest.raises(OSError, match="process"):
-        made = runs.create(namespace="default", name="web")
-        runs.place(made.path / "nowhere", 1)
+    made = runs.create(namespace="default", name="web")
+    (made.path / "cgroup.procs").mkdir()
+    with pytest.raises(OSError, match="moving process"):
+        runs.place(made.path, 1)

@@ -12,13 +12,16 @@ def loop_of(round_, seconds=0.001):
 
 
 def test_rounds_follow_each_other():
-    rounds = []
+    rounds, enough = [], asyncio.Event()
+
+    def round_():
+        rounds.append(1)
+        if len(rounds) == 5:
+            enough.set()
 
     async def some():
-        task = asyncio.create_task(loop_of(lambda: rounds.append(1)).task())
-        async with asyncio.timeout(5):
-            while len(rounds) < 5:
-                await asyncio.sleep(0.001)
+        task = asyncio.create_task(loop_of(round_).task())
+        await asyncio.wait_for(enough.wait(), 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -36,7 +36,7 @@ def place(tmp_path):
 
 @asynccontextmanager
 async def served(node, place, *, tcp=None, uid=None):
-    stopped = []
+    stopped: list[bool] = []
     service = Service(
         observatory=node.agent,
         now=lambda: node.at,
@@ -76,6 +76,15 @@ async def ask(place, target, method="GET", body=b"", headers=()):
     first, *rest = head.decode().split("\r\n")
     found = {name.lower(): value for name, value in (line.split(": ", 1) for line in rest)}
     return int(first.split()[1]), found, payload
+
+
+async def until(condition):
+    """Waits for a condition, 5 s at most."""
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
 
 
 def run(coroutine):
@@ -241,8 +250,7 @@ def test_a_stream_gives_rows_as_they_come_and_ends_with_the_agent(node, place):
             head = await reader.readuntil(b"\r\n\r\n")
             assert b"application/x-ndjson" in head
             feed = node.agent.recorder.new_samples
-            while not len(feed):
-                await asyncio.sleep(0.01)
+            await until(lambda: len(feed))
             node.plane.emit("um_samples", client=300, server=301, path=b"/a", path_len=2)
             node.agent.drain()
             row = await asyncio.wait_for(reader.readuntil(b'"path":"/a"'), 5)
@@ -260,12 +268,9 @@ def test_a_follower_that_leaves_is_forgotten(node, place):
             feed = node.agent.recorder.new_flows
             _, writer = await asyncio.open_unix_connection(str(place))
             writer.write(b"GET /v1/flows?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n")
-            while not len(feed):
-                await asyncio.sleep(0.01)
+            await until(lambda: len(feed))
             writer.close()
             await writer.wait_closed()
-            async with asyncio.timeout(5):
-                while len(feed):
-                    await asyncio.sleep(0.01)
+            await until(lambda: not len(feed))
 
     run(once())

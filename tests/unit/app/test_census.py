@@ -54,3 +54,21 @@ def test_a_path_too_long_for_the_kernel_is_read_from_the_host(node):
     node.pass_seconds(1)
     now = node.at.monotonic_ns
     assert long in {w.cgroup for w in node.agent.views.workloads(now_ns=now)}
+
+
+def test_a_full_table_stops_nobody(node):
+    node.sizes["um_cgroups"] = 4
+    for ident in range(100, 110):
+        node.host.paths[ident] = f"/new/{ident}"
+    node.start()
+    node.pass_seconds(61)
+    assert len(node.plane.dump("um_cgroups")[0]) == 4
+    assert names(node) == {"web": False, "db": False}
+
+
+def test_what_went_while_no_agent_lived_leaves_the_table(node):
+    for ident in range(100, 200):
+        node.plane.put("um_cgroups", ident, path=f"/old/{ident}".encode(), born_ns=1, gone_ns=5)
+    node.start()
+    node.pass_seconds(3)
+    assert sorted(node.plane.dump("um_cgroups")[0].tolist()) == [1, 7, 8]

@@ -184,3 +184,25 @@ def test_drops_of_who_is_gone_stay_counted(job):
     assert (row.reason, row.packets, row.workload.name) == ("NETFILTER_DROP", 4, "(gone)")
     job.start()
     assert job.agent.views.drops(reason="netfilter_drop", workload=None) == [row]
+
+
+def test_after_a_restart_the_longest_gone_still_lose_their_names_first(node_of):
+    node = node_of(limits=replace(Limits(), gone_ends=10))
+    node.owner(301, "db", cgroup=8, path="/system.slice/db.service")
+
+    def passes(number):
+        cgroup, path = 100 + number, f"/job-{number}"
+        node.owner(1000 + number, f"job-{number}", cgroup=cgroup, path=path)
+        node.http(1000 + number, 301, 1)
+        node.pass_seconds(1)
+        node.leaves(cgroup, path)
+        node.pass_seconds(9)
+
+    for number in (9, 8, 7, 6, 5, 4, 3, 2, 1):
+        passes(number)
+    node.start()
+    for number in range(20, 25):
+        passes(number)
+    named = {client for client, _ in node.totals()}
+    assert {"job-1", "job-2", "job-3"} <= named
+    assert not {"job-9", "job-8", "job-7"} & named

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from undermesh.app.limits import SECOND_NS, Limits
-from undermesh.app.observatory import Edges, Observatory, Self
+from undermesh.app.observatory import Observatory
+from undermesh.app.ports import Ports
+from undermesh.app.report import Self
 from undermesh.app.views import EdgeFilter, Moment
 from undermesh.host.book import WorkloadBook
 from undermesh.model.protocol import Protocol
@@ -52,7 +54,7 @@ class Node:
     def start(self, *, continues=True):
         """A new agent on what is there."""
         self.agent = Observatory(
-            edges=Edges(
+            ports=Ports(
                 plane=self.plane,
                 sizes=self.sizes,
                 book=WorkloadBook(node=NodeId("n1")),

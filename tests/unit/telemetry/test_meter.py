@@ -108,7 +108,8 @@ def test_growth_adds_up_to_the_totals_whatever_comes_and_goes(steps, size):
     """Every step adds requests to some clients; all growth together is what was counted."""
     meter = Meter(layout=SERIES)
     observe(meter)
-    held, grown = {}, {}
+    held: dict[int, dict[int, int]] = {}
+    grown: dict[int, dict[int, int]] = {}
     for step in steps:
         for client, bins in step.items():
             total = held.setdefault(client, {})

@@ -119,7 +119,7 @@ def test_who_is_gone_can_still_be_named(names, answers, there):
 
 
 def test_memory_of_the_gone_is_bounded(answers):
-    there = {}
+    there: dict[int, Workload] = {}
     names = Names(vocabulary=arrays.vocabulary(), workloads=there.get, answers=answers, kept=10)
     for number in range(300, 340):
         there[number] = workload(number, f"job-{number}")

@@ -15,7 +15,7 @@ def batch(numbers):
 @given(st.lists(st.integers(0, 12), max_size=20), st.integers(1, 10), st.integers(1, 7))
 def test_the_newest_are_kept_in_order(sizes, limit, step):
     records = Records(dtype=DTYPE, limit=limit)
-    given_ = []
+    given_: list[int] = []
     for size in sizes:
         fresh = list(range(len(given_), len(given_) + size))
         given_ += fresh

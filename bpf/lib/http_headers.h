@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Header lines (RFC 9112 5): the two that decide framing are read, all others passed. */
+#ifndef UM_LIB_HTTP_HEADERS_H
+#define UM_LIB_HTTP_HEADERS_H
+
+#include "lib/scan.h"
+
+#define UM_LOWER 0x2020202020202020ULL
+#define UM_WORD_CONTENT 0x2d746e65746e6f63ULL  /* "content-" */
+#define UM_WORD_LENGTH 0x003a6874676e656cULL   /* "length:" */
+#define UM_WORD_TRANSFER 0x726566736e617274ULL /* "transfer" */
+#define UM_WORD_ENCODIN 0x6e69646f636e652dULL  /* "-encodin" */
+#define UM_NAME_LENGTH 15                      /* strlen("content-length:") */
+#define UM_NAME_CODING 18                      /* strlen("transfer-encoding:") */
+#define UM_NAME_CODING_BASE 32                 /* `match` while in "transfer-encoding:" */
+
+/* Byte `at` of the name whose progress is `match`; 0 past its end. */
+static __always_inline u8 um_name_byte(u32 match)
+{
+	u32 at = match & 31, shift = 8 * (at & 7);
+
+	if (match < UM_NAME_CODING_BASE)
+		return at < 8 ? UM_WORD_CONTENT >> shift : UM_WORD_LENGTH >> shift;
+	if (at < 8)
+		return UM_WORD_TRANSFER >> shift;
+	return at < 16 ? UM_WORD_ENCODIN >> shift : (at == 16 ? 'g' : ':');
+}
+
+static __always_inline void um_enter_value(struct um_stream *st, bool length)
+{
+	st->match = 0;
+	st->phase = length ? UM_PHASE_LENGTH : UM_PHASE_CODING;
+	if (length && st->flags & UM_STREAM_LENGTH)
+		st->flags |= UM_STREAM_BAD; /* two lengths: RFC 9112 6.3 rule 5 */
+}
+
+/* Decides a header line from one look where the name lies whole in the window. */
+static __always_inline bool um_scan_name_at_once(struct um_stream *st, struct um_scan *sc)
+{
+	u32 pos = sc->w.pos;
+	u64 a, b;
+
+	if (pos + UM_NAME_CODING > sc->w.len)
+		return false;
+	a = um_word(&sc->w, pos) | UM_LOWER;
+	b = um_word(&sc->w, pos + 8) | UM_LOWER;
+	if (a == UM_WORD_CONTENT && (b & 0x00ffffffffffffffULL) == UM_WORD_LENGTH) {
+		um_enter_value(st, true);
+		sc->w.pos = pos + UM_NAME_LENGTH;
+	} else if (a == UM_WORD_TRANSFER && b == UM_WORD_ENCODIN &&
+		   (um_byte(&sc->w, pos + 16) | 0x20) == 'g' && um_byte(&sc->w, pos + 17) == ':') {
+		um_enter_value(st, false);
+		sc->w.pos = pos + UM_NAME_CODING;
+	} else {
+		st->phase = UM_PHASE_SKIP;
+	}
+	return true;
+}
+
+/* A line that may decide framing, or the end of the head. */
+static __always_inline bool um_may_matter(u8 c)
+{
+	u8 lower = c | 0x20;
+
+	return lower == 'c' || lower == 't' || c == '\r' || c == '\n';
+}
+
+#define UM_LINE_STEPS (UM_WINDOW / 8 + 16)
+
+/* From within a line, passes lines until one that may matter begins, or the window ends. */
+static __always_inline void um_pass_lines(struct um_stream *st, struct um_window *w)
+{
+	for (u32 i = 0; i < UM_LINE_STEPS; i++) {
+		u32 pos = *(volatile u32 *)&w->pos, at;
+
+		if (pos >= w->len)
+			break;
+		at = um_line_feed(um_word(w, pos));
+		pos += at + (at < 8);
+		*(volatile u32 *)&w->pos = pos;
+		if (at == 8)
+			continue;
+		st->phase = UM_PHASE_NAME;
+		if (pos > w->len)
+			st->phase =
+				UM_PHASE_SKIP; /* the line feed was stale bytes behind the end */
+		if (pos >= w->len)
+			break;
+		if (um_may_matter(um_byte(w, pos)))
+			return;
+		st->phase = UM_PHASE_SKIP;
+	}
+	if (w->pos > w->len)
+		w->pos = w->len;
+}
+
+/* At the start of a header line, or some way into one of the two names that decide framing. */
+static __always_inline int um_scan_name(struct um_stream *st, struct um_scan *sc)
+{
+	u8 c = um_byte(&sc->w, sc->w.pos);
+	u8 lower = c | 0x20;
+
+	if (!st->match) {
+		if (c == '\r' && um_byte(&sc->w, sc->w.pos + 1) == '\n' &&
+		    sc->w.pos + 2 <= sc->w.len) {
+			sc->w.pos += 2;
+			return UM_EVENT_HEAD;
+		}
+		if (c == '\n') {
+			sc->w.pos++;
+			return UM_EVENT_HEAD;
+		}
+		if (c == '\r') { /* what follows is '\n', or a header line that starts oddly */
+			sc->w.pos++;
+			return UM_EVENT_NONE;
+		}
+		if (lower != 'c' && lower != 't') {
+			st->phase = UM_PHASE_SKIP;
+			return UM_EVENT_NONE;
+		}
+		if (um_scan_name_at_once(st, sc))
+			return UM_EVENT_NONE;
+		st->match = lower == 'c' ? 0 : UM_NAME_CODING_BASE;
+	}
+	if (lower != um_name_byte(st->match)) {
+		st->phase = UM_PHASE_SKIP;
+		st->match = 0;
+		return UM_EVENT_NONE;
+	}
+	st->match++;
+	sc->w.pos++;
+	if (st->match == UM_NAME_LENGTH)
+		um_enter_value(st, true);
+	else if (st->match == UM_NAME_CODING_BASE + UM_NAME_CODING)
+		um_enter_value(st, false);
+	return UM_EVENT_NONE;
+}
+
+/* One byte of a Content-Length. `match` is 1 once a digit was seen, 2 after it ended. */
+static __always_inline void um_scan_length(struct um_stream *st, struct um_scan *sc)
+{
+	u8 c = um_byte(&sc->w, sc->w.pos);
+
+	sc->w.pos++;
+	if (um_is_digit(c)) {
+		if (st->match == 2 || st->remain > (1ULL << 58))
+			st->flags |= UM_STREAM_BAD;
+		st->remain = st->remain * 10 + (c - '0');
+		st->match = 1;
+	} else if (c == '\n') {
+		st->flags |= st->match ? UM_STREAM_LENGTH : UM_STREAM_BAD;
+		st->phase = UM_PHASE_NAME;
+		st->match = 0;
+	} else if (c == ' ' || c == '\t' || c == '\r') {
+		if (st->match)
+			st->match = 2;
+	} else {
+		st->flags |= UM_STREAM_BAD;
+	}
+}
+
+#define UM_WORD_CHUNKED 0x0064656b6e756863ULL /* "chunked" */
+#define UM_CODING_OTHER 255
+
+/* One byte of a Transfer-Encoding. What counts is whether the last coding is "chunked". */
+static __always_inline void um_scan_coding(struct um_stream *st, struct um_scan *sc)
+{
+	u8 c = um_byte(&sc->w, sc->w.pos);
+
+	sc->w.pos++;
+	if (c == '\n') {
+		st->phase = UM_PHASE_NAME;
+		st->match = 0;
+	} else if (c == ',') {
+		st->match = 0;
+	} else if (c != ' ' && c != '\t' && c != '\r') {
+		st->flags &= ~UM_STREAM_CHUNKED;
+		if (st->match < 7 && (c | 0x20) == (u8)(UM_WORD_CHUNKED >> (8 * (st->match & 7))))
+			st->match++;
+		else
+			st->match = UM_CODING_OTHER;
+		if (st->match == 7)
+			st->flags |= UM_STREAM_CHUNKED;
+	}
+}
+
+#endif

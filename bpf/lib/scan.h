@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What a scanner of HTTP text works on, and what it may find. */
+#ifndef UM_LIB_SCAN_H
+#define UM_LIB_SCAN_H
+
+#include "lib/window.h"
+#include "abi/series.h"
+#include "abi/socket.h"
+
+enum um_event {
+	UM_EVENT_NONE = 0,     /* the window is used up, or there is more to do in it */
+	UM_EVENT_REQUEST = 1,  /* a request line was read: method in `detail` */
+	UM_EVENT_STATUS = 2,   /* a status was read: in `detail` */
+	UM_EVENT_HEAD = 3,     /* the head ended */
+	UM_EVENT_END = 4,      /* the message ended */
+	UM_EVENT_NOT_HTTP = 5, /* what should begin a message does not */
+	UM_EVENT_LOST = 6,     /* framing cannot be known any more */
+	UM_EVENT_TLS = 7,      /* a TLS record begins here */
+	UM_EVENT_HTTP2 = 8,    /* the HTTP/2 preface begins here */
+	UM_EVENT_EMPTY = 9,    /* a byte between messages, part of neither */
+};
+
+struct um_scan {
+	struct um_window w;
+	u32 base;   /* offset in the packet of the window's first byte */
+	u32 detail; /* of the event */
+	u32 target; /* offset in the packet of the request target; 0: it began in an earlier one */
+	u32 is_answer;
+};
+
+static __always_inline bool um_is_digit(u8 c)
+{
+	return c >= '0' && c <= '9';
+}
+
+#endif
