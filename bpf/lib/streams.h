@@ -97,6 +97,23 @@ static __always_inline bool um_beyond_window(struct __sk_buff *skb, const struct
 	return tp && (s32)(p->seq - tp->rcv_nxt - tp->rcv_wnd) >= 0;
 }
 
+#define UM_HELD_HALF (UM_HELD_BYTES / 2)
+
+/* Puts a short segment behind the one it follows. */
+static __always_inline int um_append(struct __sk_buff *skb, const struct um_packet *p,
+				     struct um_held_segment *slot)
+{
+	u32 at = slot->used, len = p->len;
+
+	asm volatile("" : "+r"(at), "+r"(len));
+	if (at != slot->len || at > UM_HELD_HALF || len < 1 || len > UM_HELD_HALF ||
+	    bpf_skb_load_bytes(skb, p->payload, slot->data + at, len))
+		return -1;
+	slot->used = at + len;
+	slot->len = slot->used;
+	return 0;
+}
+
 /* Keeps a segment that came before the one it follows. */
 static __noinline int um_hold(struct __sk_buff *skb, struct um_stream *st,
 			      const struct um_packet *p, bool sent)
@@ -104,8 +121,6 @@ static __noinline int um_hold(struct __sk_buff *skb, struct um_stream *st,
 	struct um_held_segment *free = 0, *run = 0;
 	struct um_held *held;
 
-	if (!sent && um_beyond_window(skb, p))
-		return 0;
 	held = um_held_of(skb, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!held) {
 		UM_COUNT(storage_failed);
@@ -129,6 +144,8 @@ static __noinline int um_hold(struct __sk_buff *skb, struct um_stream *st,
 		free = slot;
 		break;
 	}
+	if (run && !um_append(skb, p, run))
+		return 0;
 	if (free && !um_keep(skb, p, free, sent)) {
 		st->flags |= UM_STREAM_HELD;
 		return 0;
@@ -282,6 +299,12 @@ static __noinline int um_judge(struct __sk_buff *skb, struct um_socket *s, struc
 		return 0;
 	}
 	place = um_place(st, p);
+	if (place < 0 && !sent && um_beyond_window(skb, p))
+		place = 1;
+	if (place < 0 && st->phase == UM_PHASE_LOST) {
+		st->next = p->seq; /* what is missing was lost with the rest */
+		place = 0;
+	}
 	if (!place)
 		um_judge_in_place(skb, s, st, p, sent);
 	else if (place < 0 && um_hold(skb, st, p, sent))

@@ -195,3 +195,19 @@ def test_an_old_connection_that_carries_tls_is_seen_to(judge: Judge, ours: Side)
     judge.say("client", 0, b"\x17\x03\x03\x00\x20" + bytes(32))
 
     assert judge.protocol == "tls"
+
+
+@pytest.mark.parametrize("ours", ["client", "server"])
+def test_a_gap_that_is_never_filled_does_not_keep_a_lost_stream_lost(
+    judge: Judge, ours: Side
+) -> None:
+    judge.begin(ours=ours)
+    judge.say("client", 0, b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n")
+    judge.say("client", 500, GET)
+    judge.say("server", 0, OK)
+    judge.say("client", 100, b"what was missing, late")
+    judge.say("client", 500 + len(GET), GET)
+    judge.say("server", len(OK), OK)
+
+    assert judge.series()["GET", 200].requests == 2
+    assert judge.desyncs == 1

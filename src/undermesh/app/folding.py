@@ -220,7 +220,7 @@ class Folder:
         resting = idle(
             values["last_ns"],
             now_ns=now_ns,
-            pressure=self._limits.pressure,
+            pressure=self._limits.drops_pressure,
             max_entries=self._sizes["um_drops"],
         )
         rows = np.union1d(gone, resting)

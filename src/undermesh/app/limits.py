@@ -28,3 +28,5 @@ class Limits:
     follower: int = 64
     """Batches that wait for one slow reader of a stream."""
     pressure: Pressure = field(default_factory=Pressure)
+    drops_pressure: Pressure = field(default_factory=lambda: Pressure(idle_ns=60 * SECOND_NS))
+    """Drops are keyed by port too: those to passing ports give room to the next sooner."""

@@ -28,7 +28,7 @@ def observe(meter, *rows, size=2):
 
 def counted(growth):
     """{client: (requests, {bin: count})}."""
-    found = {
+    found: dict[int, tuple[int, dict[int, int]]] = {
         client: (requests, {})
         for client, requests in zip(
             growth.keys["client"].tolist(), growth.sums[:, 0].tolist(), strict=True
