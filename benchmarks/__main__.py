@@ -72,11 +72,17 @@ def main() -> int:
     except KeyboardInterrupt:
         print("bench: interrupted; everything it started is gone", file=sys.stderr)
         return INTERRUPTED
-    if arguments.json:
-        print(rows.document(found))
-    else:
-        print(rows.table(found, notes=list(_notes(quick=arguments.quick))))
+    notes = list(_notes(quick=arguments.quick))
+    _print(rows.document(found) if arguments.json else rows.table(found, notes=notes))
     return DONE if all(row.holds for row in found) else A_BAR_FAILS
+
+
+def _print(text: str) -> None:
+    """To stdout; that its reader has gone (`| head`) is no error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _measured(benchmark: Benchmark, pace: Pace, part: str | None) -> Iterator[Row]:

@@ -65,6 +65,8 @@ static __always_inline void um_end_connection(struct sock *sk, struct um_socket 
 		__sync_fetch_and_add(&edge->closed, 1);
 		if (s->flags & UM_SOCKET_RESET)
 			__sync_fetch_and_add(&edge->resets, 1);
+	} else {
+		um_keep_counters(s, tp);
 	}
 	if (s->l7 == UM_L7_HTTP1)
 		um_requests_over(s, now);

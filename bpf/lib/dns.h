@@ -34,6 +34,22 @@ static __always_inline struct um_series *um_dns_series(struct um_udp *u, u16 rco
 	return um_series_of(&key);
 }
 
+/* Queries nobody answered before the conversation fell idle. */
+static __always_inline void um_unanswered(struct um_udp *u)
+{
+	struct um_series *series;
+
+#pragma unroll
+	for (int i = 0; i < UM_UDP_QUERIES; i++) {
+		if (!u->queries[i].start_ns)
+			continue;
+		series = um_dns_series(u, UM_STATUS_DNS_TIMEOUT);
+		if (series)
+			__sync_fetch_and_add(&series->requests, 1);
+		u->queries[i].start_ns = 0;
+	}
+}
+
 static __always_inline void um_dns_query(struct um_udp *u, u16 id, const u8 *remote, u64 now)
 {
 	u32 oldest = 0;
@@ -41,14 +57,10 @@ static __always_inline void um_dns_query(struct um_udp *u, u16 id, const u8 *rem
 
 #pragma unroll
 	for (u32 i = 0; i < UM_UDP_QUERIES; i++) {
-		if (!u->queries[i].start_ns) {
-			oldest = i;
-			break;
-		}
-		if (u->queries[i].id == id)
+		if (u->queries[i].start_ns && u->queries[i].id == id)
 			return; /* asked again: the time counts from the first */
 		if (u->queries[i].start_ns < u->queries[oldest & 3].start_ns)
-			oldest = i;
+			oldest = i; /* a free one is older than any */
 	}
 	oldest &= UM_UDP_QUERIES - 1;
 	if (u->queries[oldest].start_ns) {

@@ -109,6 +109,17 @@ static __always_inline void um_flush_counters(struct um_socket *s, const struct 
 	}
 }
 
+/* There was no room for the edge: the flow record still says what the connection carried. */
+static __always_inline void um_keep_counters(struct um_socket *s, const struct tcp_sock *tp)
+{
+	s->sent_bytes = um_tcp_sent(tp);
+	s->received_bytes = um_tcp_received(tp);
+	s->sent_packets = tp->segs_out;
+	s->received_packets = tp->segs_in;
+	s->retransmits = tp->total_retrans;
+	s->srtt_us = tp->srtt_us >> 3;
+}
+
 static __always_inline void um_open_on_edge(struct um_socket *s, struct um_edge *edge)
 {
 	if (s->flags & UM_SOCKET_OPENED)

@@ -59,36 +59,6 @@ static __always_inline void um_sweep_socket(struct bpf_iter__bpf_sk_storage_map 
 	um_sweep_open(ctx, sk, s, bpf_ktime_get_ns());
 }
 
-static __always_inline void um_flush_udp(struct um_udp *u, const struct um_udp_key *key)
-{
-	struct um_edge_key at = {};
-	struct um_edge *edge;
-	bool client = u->role == UM_ROLE_CLIENT;
-	u64 sent = u->sent_bytes, received = u->received_bytes;
-	u64 out = u->sent_packets, in = u->received_packets;
-
-	at.client = u->client;
-	at.server = u->server;
-	at.port = client ? key->remote_port : key->local_port;
-	at.role = u->role;
-	at.l7 = u->l7;
-	edge = um_edge_of(&at);
-	if (!edge)
-		return;
-	if (!u->opened)
-		__sync_fetch_and_add(&edge->opened, 1);
-	u->opened = 1;
-	sent -= __sync_lock_test_and_set(&u->sent_bytes_flushed, sent);
-	received -= __sync_lock_test_and_set(&u->received_bytes_flushed, received);
-	out -= __sync_lock_test_and_set(&u->sent_packets_flushed, out);
-	in -= __sync_lock_test_and_set(&u->received_packets_flushed, in);
-	__sync_fetch_and_add(client ? &edge->tx_bytes : &edge->rx_bytes, sent);
-	__sync_fetch_and_add(client ? &edge->rx_bytes : &edge->tx_bytes, received);
-	__sync_fetch_and_add(client ? &edge->tx_packets : &edge->rx_packets, out);
-	__sync_fetch_and_add(client ? &edge->rx_packets : &edge->tx_packets, in);
-	edge->last_ns = u->last_ns;
-}
-
 static __always_inline void um_udp_flow(const struct um_udp *u, const struct um_udp_key *key,
 					struct um_flow *out)
 {
@@ -113,22 +83,6 @@ static __always_inline void um_udp_flow(const struct um_udp *u, const struct um_
 	out->l4 = IPPROTO_UDP;
 	out->l7 = u->l7;
 	out->role = u->role;
-}
-
-/* Queries nobody answered before the conversation fell idle. */
-static __always_inline void um_unanswered(struct um_udp *u)
-{
-	struct um_series *series;
-
-#pragma unroll
-	for (int i = 0; i < UM_UDP_QUERIES; i++) {
-		if (!u->queries[i].start_ns)
-			continue;
-		series = um_dns_series(u, UM_STATUS_DNS_TIMEOUT);
-		if (series)
-			__sync_fetch_and_add(&series->requests, 1);
-		u->queries[i].start_ns = 0;
-	}
 }
 
 static __always_inline void um_sweep_udp(struct bpf_iter__bpf_map_elem *ctx)

@@ -45,6 +45,10 @@ static __always_inline void um_udp_ends(struct um_udp *u, const struct um_udp_ke
 	if (sent) {
 		u->role = UM_ROLE_CLIENT;
 		u->client = u->owner;
+		if (other && other->role == UM_ROLE_SHADOW) {
+			u->server = other->owner; /* it has served somebody at our port before */
+			other->client = u->owner;
+		}
 		return; /* the server is named when it answers, or when the counters move */
 	}
 	u->server = u->owner;
@@ -58,13 +62,58 @@ static __always_inline void um_udp_ends(struct um_udp *u, const struct um_udp_ke
 	u->client = um_is_loopback(key->remote) ? UM_NUMBER_HOST : UM_NUMBER_WORLD;
 }
 
+/* Brings the edge of a conversation up to date. */
+static __always_inline void um_flush_udp(struct um_udp *u, const struct um_udp_key *key)
+{
+	struct um_edge_key at = {};
+	struct um_edge *edge;
+	bool client = u->role == UM_ROLE_CLIENT;
+	u64 sent = u->sent_bytes, received = u->received_bytes;
+	u64 out = u->sent_packets, in = u->received_packets;
+
+	at.client = u->client;
+	at.server = u->server;
+	at.port = client ? key->remote_port : key->local_port;
+	at.role = u->role;
+	at.l7 = u->l7;
+	edge = um_edge_of(&at);
+	if (!edge)
+		return;
+	if (!u->opened)
+		__sync_fetch_and_add(&edge->opened, 1);
+	u->opened = 1;
+	sent -= __sync_lock_test_and_set(&u->sent_bytes_flushed, sent);
+	received -= __sync_lock_test_and_set(&u->received_bytes_flushed, received);
+	out -= __sync_lock_test_and_set(&u->sent_packets_flushed, out);
+	in -= __sync_lock_test_and_set(&u->received_packets_flushed, in);
+	__sync_fetch_and_add(client ? &edge->tx_bytes : &edge->rx_bytes, sent);
+	__sync_fetch_and_add(client ? &edge->rx_bytes : &edge->tx_bytes, received);
+	__sync_fetch_and_add(client ? &edge->tx_packets : &edge->rx_packets, out);
+	__sync_fetch_and_add(client ? &edge->rx_packets : &edge->tx_packets, in);
+	edge->last_ns = u->last_ns;
+}
+
+/* A conversation of somebody who had the same port before: it is over. */
+static __always_inline void um_udp_over(struct um_udp *u, const struct um_udp_key *key)
+{
+	if (u->role != UM_ROLE_SHADOW) {
+		um_udp_resolve(u, key->remote);
+		if (u->l7 == UM_L7_DNS)
+			um_unanswered(u);
+		um_flush_udp(u, key);
+	}
+	bpf_map_delete_elem(&um_udp, key);
+}
+
 static __always_inline struct um_udp *um_udp_of(const struct um_socket *s, struct um_udp_key *key,
 						bool sent, u64 now)
 {
 	struct um_udp *u = bpf_map_lookup_elem(&um_udp, key);
 
-	if (u)
+	if (u && u->owner == s->owner)
 		return u;
+	if (u)
+		um_udp_over(u, key);
 	bpf_map_update_elem(&um_udp, key, &um_no_udp, BPF_NOEXIST);
 	u = bpf_map_lookup_elem(&um_udp, key);
 	if (!u) {

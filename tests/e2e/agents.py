@@ -35,6 +35,10 @@ class Agent:
     scope: Scope
     command: Sequence[str] = COMMAND
     env: dict[str, str] = field(default_factory=dict)
+    runtime: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.runtime = self.directory / "run"
 
     def environment(self) -> dict[str, str]:
         """What a command finds: no setting of whoever runs the tests, this instance's file."""
@@ -78,13 +82,13 @@ class Agent:
 
     @property
     def socket(self) -> Path:
-        return self.directory / "run" / f"{self.instance}.sock"
+        return self.runtime / f"{self.instance}.sock"
 
     @property
     def pid(self) -> int:
         """Who holds the instance; 0 for nobody."""
         try:
-            return int((self.directory / "run" / f"{self.instance}.pid").read_text() or "0")
+            return int((self.runtime / f"{self.instance}.pid").read_text() or "0")
         except FileNotFoundError:
             return 0
 
@@ -92,7 +96,7 @@ class Agent:
         """kill -9, and waits until it is dead."""
         pid = self.pid
         os.kill(pid, signal.SIGKILL)
-        until(lambda: not _lives(pid), what=f"agent {pid} to die", every=0.005)
+        until(lambda: not lives(pid), what=f"agent {pid} to die", every=0.005)
 
     def status(self) -> Row:
         status: Row = self.json("status")
@@ -166,6 +170,7 @@ def agent(
         tables.setdefault(table, {}).update(values)
     (directory / "undermesh.toml").write_text(_toml(tables))
     made = Agent(instance=instance, directory=directory, scope=scope)
+    made.runtime = Path(str(tables["agent"]["runtime_dir"]))
     try:
         yield made
     finally:
@@ -187,7 +192,7 @@ def _toml(tables: Mapping[str, Mapping[str, object]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
     """Whether the process is there and is no zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()

@@ -94,7 +94,9 @@ def test_an_external_peer_has_the_name_that_was_asked_for(
     scope.start("names", outside.inside(*peer("nameserver", address, name, address)))
     serve(scope, outside, "world", "plain", "8000", address)
     for _ in range(3):
-        wide.run("customer", here.inside("curl", "-4sSf", "-o", "/dev/null", f"http://{name}:8000/"))
+        wide.run(
+            "customer", here.inside("curl", "-4sSf", "-o", "/dev/null", f"http://{name}:8000/")
+        )
     wide.run("customer", here.inside("curl", "-4s", "http://no.such.example/"), check=False)
     rows = {row["protocol"]: row for row in running.total(client="customer")}
     http = rows["http"]

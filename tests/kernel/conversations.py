@@ -48,6 +48,10 @@ HEADERS = (
     b"Accept: */*, HTTP/1.1 200 OK",
     b"Via: 1.1 chunked",
 )
+INTERIMS = (
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+)
 LENGTH_NAMES = (b"Content-Length", b"content-length", b"CONTENT-LENGTH", b"cOnTeNt-LeNgTh")
 CODING_NAMES = (b"Transfer-Encoding", b"transfer-encoding", b"TRANSFER-ENCODING")
 TARGETS = (b"/", b"*", b"/a/long/" + b"p" * 200, b"/q?a=1&b=HTTP/1.1", b"http://h/abs", b"/%20")
@@ -161,10 +165,7 @@ def exchanges(draw: st.DrawFn, *, last: bool, method: str | None = None) -> Exch
     )
     if asked == "HEAD" or status in (204, 304):  # RFC 9112 6.3 rule 1
         answer, ends = answer[:answer_head], False
-    interim = b"".join(
-        draw(st.lists(st.sampled_from((b"HTTP/1.1 100 Continue\r\n\r\n",
-                                       b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")), max_size=2))
-    )  # fmt: skip
+    interim = b"".join(draw(st.lists(st.sampled_from(INTERIMS), max_size=2)))
     orders: tuple[Order, ...] = ("ask, answer", "ask, answer", "answer early", "continue")
     order = "ask, answer" if framing == "none" else draw(st.sampled_from(orders))
     return Exchange(request, head, asked, interim, answer, status, framing, order, ends)

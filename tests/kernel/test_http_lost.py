@@ -175,11 +175,14 @@ def test_a_connection_older_than_the_agent_is_read_from_its_next_request(
     judge: Judge, ours: Side
 ) -> None:
     judge.begin(ours=ours, old=True)
-    talk = [("client", b"the rest of an upload"), ("server", b"HTTP/1.1 200 OK\r\n\r\n")]
+    talk: list[tuple[Side, bytes]] = [
+        ("client", b"the rest of an upload"),
+        ("server", b"HTTP/1.1 200 OK\r\n\r\n"),
+    ]
     talk += [("client", GET), ("server", OK), ("client", GET), ("server", OK)]
     said = {"client": 7000, "server": 9000}
     for side, text in talk:
-        judge.say(side, said[side], text)  # type: ignore[arg-type]
+        judge.say(side, said[side], text)
         said[side] += len(text)
     judge.over()
 

@@ -49,7 +49,7 @@ def observe(scope: Path, **options: object) -> Iterator[Seen]:
         cgroup_root=cgroup2(),
         instance=name,
         scope=scope,
-        **options,  # type: ignore[arg-type]
+        **options,
     )
 
     def seed(tables: Tables) -> None:

@@ -7,7 +7,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scapy.layers.inet import IP, TCP
@@ -18,10 +18,10 @@ from tests.netns.hosts import Host, in_netns, run
 
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
-HERE = {socket.AF_INET: "10.77.0.1", socket.AF_INET6: "fd77::1"}
+HERE: Mapping[int, str] = {socket.AF_INET: "10.77.0.1", socket.AF_INET6: "fd77::1"}
 """The host's own addresses on the device."""
 
-THERE = {socket.AF_INET: "10.77.0.2", socket.AF_INET6: "fd77::2"}
+THERE: Mapping[int, str] = {socket.AF_INET: "10.77.0.2", socket.AF_INET6: "fd77::2"}
 """Addresses of everybody behind it."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from tests.netns.conftest import observe
 from tests.netns.hosts import Host, exchange, in_netns, receive
 from tests.netns.seeing import Seen

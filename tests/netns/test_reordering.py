@@ -13,7 +13,9 @@ from tests.netns.seeing import Seen
 
 GET = b"GET / HTTP/1.1\r\nHost: b\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-POST = b"POST /form HTTP/1.1\r\nHost: b\r\nCookie: " + b"c" * 700 + b"\r\nContent-Length: 900\r\n\r\n"
+POST = (
+    b"POST /form HTTP/1.1\r\nHost: b\r\nCookie: " + b"c" * 700 + b"\r\nContent-Length: 900\r\n\r\n"
+)
 POST += b"b" * 900
 FAMILIES = pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["v4", "v6"])
 
@@ -126,13 +128,13 @@ def test_pipelined_requests_in_reverse(
 
 
 @FAMILIES
-def test_a_megabyte_behind_a_gap(
-    wire: Wire, door: socket.socket, seen: Seen, family: int
-) -> None:
+def test_a_megabyte_behind_a_gap(wire: Wire, door: socket.socket, seen: Seen, family: int) -> None:
     """A lost segment with a window of others behind it: within a body only lengths matter."""
     body = b"z" * 40_000
     upload = b"PUT / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    serve(wire, door, upload, [(0, 40), *cuts(*range(60, len(upload), 1400), len(upload)), (40, 60)])
+    serve(
+        wire, door, upload, [(0, 40), *cuts(*range(60, len(upload), 1400), len(upload)), (40, 60)]
+    )
 
     port = door.getsockname()[1]
     assert seen.counts(port) == {("PUT", 200): 1, ("GET", 200): 2}
@@ -240,9 +242,7 @@ def test_answers_out_of_order(b: Host, wire: Wire, seen: Seen, family: int) -> N
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET6], ids=["v6"])
-def test_ipv6_extension_headers(
-    wire: Wire, door: socket.socket, seen: Seen, family: int
-) -> None:
+def test_ipv6_extension_headers(wire: Wire, door: socket.socket, seen: Seen, family: int) -> None:
     peer = Peer.connect(wire, door, port=next(_ports), isn=7)
     with door.accept()[0] as server:
         peer.say(0, GET, extended=True)

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """UDP conversations and DNS in them, each measured at one end."""
 
+import contextlib
 import socket
+from collections.abc import Iterator
 
 import dnslib
 import numpy as np
 import pytest
 
-from tests.netns.hosts import Host, in_netns
+from tests.netns.hosts import Host, in_cgroup, in_netns
 from tests.netns.seeing import Seen, address
 
 FAMILIES = pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["v4", "v6"])
@@ -29,18 +31,23 @@ def echo(server: socket.socket, times: int = 1) -> None:
 
 @FAMILIES
 @pytest.mark.parametrize("connected", [True, False], ids=["connected", "unconnected"])
-def test_both_ends_on_this_host(
-    a: Host, b: Host, seen: Seen, family: int, connected: bool
-) -> None:
+def test_both_ends_on_this_host(a: Host, b: Host, seen: Seen, family: int, connected: bool) -> None:
     with bound(b, family) as server, a.open(family, socket.SOCK_DGRAM) as client:
         port = server.getsockname()[1]
         if connected:
             client.connect(server.getsockname())
+
+        def say(text: bytes) -> None:
+            if connected:
+                client.send(text)
+            else:
+                client.sendto(text, server.getsockname())
+
         for _ in range(3):
-            client.sendto(b"ping", server.getsockname()) if not connected else client.send(b"ping")
+            say(b"ping")
             echo(server)
             assert client.recv(100) == b"PING"
-        client.sendto(b"x" * 1200, server.getsockname()) if not connected else client.send(b"x" * 1200)
+        say(b"x" * 1200)
         server.recv(2000)
 
     edge = seen.edge(port)
@@ -51,13 +58,13 @@ def test_both_ends_on_this_host(
 
 
 def test_many_clients_of_one_socket(a: Host, b: Host, seen: Seen) -> None:
-    with bound(b, socket.AF_INET) as server:
+    with bound(b, socket.AF_INET) as server, contextlib.ExitStack() as clients:
         port = server.getsockname()[1]
         for _ in range(50):
-            with a.open(socket.AF_INET, socket.SOCK_DGRAM) as client:
-                client.sendto(b"ping", server.getsockname())
-                echo(server)
-                client.recv(100)
+            client = clients.enter_context(a.open(socket.AF_INET, socket.SOCK_DGRAM))
+            client.sendto(b"ping", server.getsockname())
+            echo(server)
+            client.recv(100)
 
     edge = seen.edge(port)
     assert (edge.client, edge.server, edge["opened"]) == ("a", "b", 50)
@@ -83,10 +90,29 @@ def test_loopback_of_two_namespaces_is_not_mixed_up(a: Host, b: Host, seen: Seen
     assert (second.client, second.server, second["tx_packets"]) == ("b", "b", 2)
 
 
+def test_a_port_that_somebody_else_takes_over(a: Host, b: Host, seen: Seen) -> None:
+    """Two workloads of one namespace, one after the other on the same port: each has its share."""
+    with bound(b, socket.AF_INET) as server:
+        port = server.getsockname()[1]
+        for cgroup, times in ((a.cgroup, 2), (b.cgroup, 3)):
+            with in_cgroup(cgroup), in_netns(a.netns):
+                client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            with client:
+                client.bind((a.v4, 7102))
+                for _ in range(times):
+                    client.sendto(b"ping", server.getsockname())
+                    echo(server)
+                    client.recv(100)
+
+    first, second = seen.edges(port)
+    assert (first.client, first.server, first["opened"], first["tx_packets"]) == ("a", "b", 1, 2)
+    assert (second.client, second.server, second["opened"], second["tx_packets"]) == (
+        "b", "b", 1, 3,
+    )  # fmt: skip
+
+
 @FAMILIES
-def test_a_client_from_outside(
-    hosts: tuple[Host, Host], b: Host, seen: Seen, family: int
-) -> None:
+def test_a_client_from_outside(hosts: tuple[Host, Host], b: Host, seen: Seen, family: int) -> None:
     with bound(b, family) as server, in_netns(hosts[0].netns):
         port = server.getsockname()[1]
         with socket.socket(family, socket.SOCK_DGRAM) as client:
@@ -142,7 +168,7 @@ class Resolver:
 
 
 @pytest.fixture
-def resolver(a: Host, b: Host, seen: Seen, family: int) -> Resolver:
+def resolver(a: Host, b: Host, seen: Seen, family: int) -> Iterator[Resolver]:
     """Asked by a, answered by b."""
     with bound(b, family, port=53) as server, a.open(family, socket.SOCK_DGRAM) as client:
         yield Resolver(client, server)
@@ -158,7 +184,9 @@ def dns(seen: Seen) -> dict[int, int]:
 
 
 def gained(seen: Seen, before: dict[int, int]) -> dict[int, int]:
-    return {rcode: n - before.get(rcode, 0) for rcode, n in dns(seen).items() if n != before.get(rcode)}
+    return {
+        rcode: n - before.get(rcode, 0) for rcode, n in dns(seen).items() if n != before.get(rcode)
+    }
 
 
 @FAMILIES

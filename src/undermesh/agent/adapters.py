@@ -136,7 +136,7 @@ class Host:
         book: host.WorkloadBook,
     ) -> None:
         self._root = root
-        self._below = f"/{scope.relative_to(root)}" if scope is not None else ""
+        self._below = _below(scope, root)
         self._book = book
         self._scan = host.CgroupScan(root)
         self._runtimes = host.Runtimes(roots)
@@ -158,6 +158,15 @@ class Host:
     def pids(self, cgroup: str, exe: str) -> tuple[int, ...]:
         directory = self._root / cgroup.lstrip("/")
         return self._processes.by_exe(directory, exe, limit=_PIDS)
+
+
+def _below(scope: Path | None, root: Path) -> str:
+    """Where the scope lies below the root, "" for all of it. Raises host.BadName."""
+    if scope is None or scope == root:
+        return ""
+    if not scope.is_relative_to(root):
+        raise host.BadName("scope", str(scope), f"the directory of a cgroup, below {root}")
+    return f"/{scope.relative_to(root)}"
 
 
 class RunCgroups:

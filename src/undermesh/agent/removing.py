@@ -3,7 +3,9 @@
 
 import contextlib
 import os
+import select
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,13 +56,32 @@ def _stop(pid_file: Path) -> int | None:
     if not is_held(pid_file):
         return None
     pid = holder(pid_file)
-    for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
-        if pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-        if wait_released(pid_file, seconds=seconds):
-            return pid
+    with _process(pid) as process:
+        for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
+            if process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(process, number)
+            if wait_released(pid_file, seconds=seconds):
+                break
+        if process is not None:
+            # It lets go of the lock a moment before it has ended.
+            select.select([process], [], [], KILL_SECONDS)
     return pid
+
+
+@contextlib.contextmanager
+def _process(pid: int) -> Iterator[int | None]:
+    """A descriptor of the process, which no later one of that number is mistaken for; None when
+    there is none."""
+    try:
+        process = os.pidfd_open(pid) if pid else None
+    except ProcessLookupError:
+        process = None
+    try:
+        yield process
+    finally:
+        if process is not None:
+            os.close(process)
 
 
 def _remove_cgroups(settings: config.Config) -> tuple[str, ...]:
