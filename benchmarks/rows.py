@@ -69,7 +69,7 @@ class Row:
             "ratio": None if self.ratio is None else float(f"{self.ratio:.6g}"),
         }
         if self.bar is not None:
-            row |= {"bar": self.bar.figure, "holds": self.holds}
+            row |= {"bar": _short(self.bar.figure), "holds": self.holds}
         return row
 
 

@@ -7,6 +7,7 @@ inside for that moment and then holds both ends itself, in the order it wants.
 
 import contextlib
 import ctypes
+import itertools
 import os
 import socket
 import subprocess
@@ -16,6 +17,14 @@ from pathlib import Path
 
 CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+_ports = itertools.count(10001)
+
+
+def new_port() -> int:
+    """A server port for one test alone: the kernel would give an earlier test's out again."""
+    return next(_ports)
 
 
 def run(*command: str, text: str = "") -> str:
@@ -98,11 +107,11 @@ class Host:
         """Its address of that family."""
         return self.v4 if family == socket.AF_INET else self.v6
 
-    def listen(self, family: int = socket.AF_INET, *, port: int = 0) -> socket.socket:
+    def listen(self, family: int = socket.AF_INET, *, port: int | None = None) -> socket.socket:
         """A listening TCP socket."""
         made = self.open(family)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((self.address(family), port))
+        made.bind((self.address(family), new_port() if port is None else port))
         made.listen(128)
         return made
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.netns.hosts import Host, exchange, in_netns, receive
+from tests.netns.hosts import Host, exchange, in_netns, new_port, receive
 from tests.netns.seeing import Seen
 
 GET = b"GET / HTTP/1.1\r\nHost: b\r\n\r\n"
@@ -129,7 +129,7 @@ def test_a_connected_socket_that_then_listens(a: Host, b: Host, seen: Seen) -> N
         with other.accept()[0] as server:
             exchange(door, server, request=GET, answer=OK)
         disconnect(door)
-        door.bind((b.v4, 0))
+        door.bind((b.v4, new_port()))
         door.listen()
         port = door.getsockname()[1]
         with a.connect(door) as client, door.accept()[0] as server:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.netns.conftest import observe
-from tests.netns.hosts import Host, exchange
+from tests.netns.hosts import Host, exchange, new_port
 from tests.netns.seeing import Seen
 
 GET = b"GET / HTTP/1.1\r\nHost: b\r\n\r\n"
@@ -92,7 +92,7 @@ def test_connections_whose_pair_has_no_room_are_seen_from_both_ends(
 
 def test_udp_conversations_beyond_the_map(a: Host, b: Host, seen: Seen) -> None:
     with b.open(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind((b.v4, 0))
+        server.bind((b.v4, new_port()))
         for _ in range(5):
             with a.open(socket.AF_INET, socket.SOCK_DGRAM) as client:
                 client.sendto(b"ping", server.getsockname())

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tests.netns.hosts import Host, exchange, in_netns
+from tests.netns.hosts import Host, exchange, in_netns, new_port
 from tests.netns.seeing import Seen, address
 
 GET = b"GET /a HTTP/1.1\r\nHost: b\r\n\r\n"
@@ -43,7 +43,7 @@ def test_two_namespaces(a: Host, b: Host, seen: Seen, family: int) -> None:
 def test_one_namespace_over_loopback(a: Host, seen: Seen, where: str) -> None:
     family = socket.AF_INET6 if ":" in where else socket.AF_INET
     with a.open(family) as door:
-        door.bind((where, 0))
+        door.bind((where, new_port()))
         door.listen()
         port = door.getsockname()[1]
         with a.connect(door) as client, door.accept()[0] as server:
@@ -56,7 +56,7 @@ def test_one_namespace_over_loopback(a: Host, seen: Seen, where: str) -> None:
 
 def test_ipv4_on_a_socket_of_ipv6(a: Host, b: Host, seen: Seen) -> None:
     with b.open(socket.AF_INET6) as door, a.open(socket.AF_INET6) as client:
-        door.bind(("::", 0))
+        door.bind(("::", new_port()))
         door.listen()
         port = door.getsockname()[1]
         client.connect((f"::ffff:{b.v4}", port))
@@ -117,7 +117,7 @@ def test_a_server_outside_is_its_address(
 ) -> None:
     _, outside = hosts
     with in_netns(outside.netns):
-        door = socket.create_server((outside.address(family), 0), family=family)
+        door = socket.create_server((outside.address(family), new_port()), family=family)
     with door:
         port = door.getsockname()[1]
         with a.connect(door) as client, door.accept()[0] as server:
@@ -133,7 +133,7 @@ def test_several_listeners_on_one_port(a: Host, b: Host, seen: Seen) -> None:
     doors = []
     with b.open(socket.AF_INET) as first:
         first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        first.bind((b.v4, 0))
+        first.bind((b.v4, new_port()))
         first.listen()
         doors.append(first)
         port = first.getsockname()[1]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.netns.hosts import Host, receive
+from tests.netns.hosts import Host, new_port, receive
 from tests.netns.peers import HERE, THERE, Peer, Wire, wired
 from tests.netns.seeing import Seen
 
@@ -34,7 +34,7 @@ def wire(hosts: tuple[Host, Host], seen: Seen) -> Iterator[Wire]:
 def door(b: Host, wire: Wire, family: int) -> Iterator[socket.socket]:
     """A socket of host b that listens on the device."""
     with b.open(family) as made:
-        made.bind((HERE[family], 0))
+        made.bind((HERE[family], new_port()))
         made.listen()
         yield made
 

@@ -9,17 +9,17 @@ import dnslib
 import numpy as np
 import pytest
 
-from tests.netns.hosts import Host, in_cgroup, in_netns
+from tests.netns.hosts import Host, in_cgroup, in_netns, new_port
 from tests.netns.seeing import Seen, address
 
 FAMILIES = pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["v4", "v6"])
 NOERROR, SERVFAIL, NXDOMAIN, UNANSWERED = 0, 2, 3, 0xFFFF
 
 
-def bound(host: Host, family: int, *, port: int = 0) -> socket.socket:
+def bound(host: Host, family: int, *, port: int | None = None) -> socket.socket:
     made = host.open(family, socket.SOCK_DGRAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind((host.address(family), port))
+    made.bind((host.address(family), new_port() if port is None else port))
     return made
 
 
@@ -130,7 +130,7 @@ def test_a_server_outside(hosts: tuple[Host, Host], a: Host, seen: Seen, family:
     outside = hosts[1]
     with in_netns(outside.netns):
         server = socket.socket(family, socket.SOCK_DGRAM)
-        server.bind((outside.address(family), 0))
+        server.bind((outside.address(family), new_port()))
     with server, a.open(family, socket.SOCK_DGRAM) as client:
         port = server.getsockname()[1]
         client.sendto(b"ping", server.getsockname())

@@ -94,7 +94,7 @@ class Agent:
             limits=_limits(telemetry),
         )
         self.loops = (
-            _loop("rings", RINGS_SECONDS, self.observatory.drain),
+            _loop("rings", RINGS_SECONDS, lambda: self.observatory.drain(at=now())),
             _loop("census", CENSUS_SECONDS, lambda: self.observatory.follow(at=now())),
             _loop(
                 "sweep",

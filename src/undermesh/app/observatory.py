@@ -90,13 +90,16 @@ class Observatory:
         """Workloads that came, went, were renamed. To be called twice a second or more."""
         self._census.follow(now_ns=at.monotonic_ns)
 
-    def drain(self) -> None:
+    def drain(self, *, at: Moment) -> None:
         """Empties the rings. To be called several times a second."""
-        self.recorder.drain()
+        if self.recorder.drain():
+            self._name_for_followers(at)
 
     def sweep(self, *, at: Moment) -> None:
         """Reads all counters, then folds what is gone. To be called once a second."""
         piece = self.recorder.sweep(now_ns=at.monotonic_ns)
+        if len(self.recorder.new_flows):
+            self._name_for_followers(at)
         if piece is not None:
             self._leaving.moved(piece.edges, now_ns=at.monotonic_ns)
             self._leaving.moved(piece.series, now_ns=at.monotonic_ns)
@@ -121,6 +124,11 @@ class Observatory:
             malformed=self._answers.malformed,
             loops=loops,
         )
+
+    def _name_for_followers(self, at: Moment) -> None:
+        """They see their rows next, and the workloads in them may be younger than the last look at
+        who is there."""
+        self._census.follow(now_ns=at.monotonic_ns)
 
     def _fold(self, now_ns: int) -> None:
         self._watch_orphans(now_ns)

@@ -52,10 +52,15 @@ class Recorder:
         self._no_edges = _nothing(plane, "um_edge_key", "um_edge")
         self._tls: dict[tuple[int, int, int], set[bytes]] = {}
 
-    def drain(self) -> None:
-        """Empties the rings."""
+    def drain(self) -> bool:
+        """Empties the rings. Answers whether a follower was handed something."""
+        before = self.flows.taken, self.samples.taken
         for ring in RINGS:
             self._keep(ring, self._plane.drain(ring))
+        new_flows, new_samples = self.flows.taken > before[0], self.samples.taken > before[1]
+        return (new_flows and len(self.new_flows) > 0) or (
+            new_samples and len(self.new_samples) > 0
+        )
 
     def absorb(self, retired: Mapping[str, tuple[Structured, Structured]]) -> None:
         """Takes what was unread in rings that an upgrade replaced."""

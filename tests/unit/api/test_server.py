@@ -252,7 +252,7 @@ def test_a_stream_gives_rows_as_they_come_and_ends_with_the_agent(node, place):
             feed = node.agent.recorder.new_samples
             await until(lambda: len(feed))
             node.plane.emit("um_samples", client=300, server=301, path=b"/a", path_len=2)
-            node.agent.drain()
+            node.agent.drain(at=node.at)
             row = await asyncio.wait_for(reader.readuntil(b'"path":"/a"'), 5)
             assert row
         rest = await asyncio.wait_for(reader.read(), 5)

@@ -135,7 +135,7 @@ def test_one_that_ended_since_the_last_sweep_is_not_open_any_more(node):
     node.plane.emit(
         "um_flows", **flow(node, state=states["UM_FLOW_CLOSED"], cookie=2, ended_ns=ended)
     )
-    node.agent.drain()
+    node.agent.drain(at=node.at)
     assert [f.state for f in node.agent.views.flows(FlowFilter(), limit=9)] == [FlowState.CLOSED]
 
 
@@ -155,11 +155,21 @@ def test_followers_get_what_ends_and_what_begins(node):
     assert len(node.agent.recorder.new_flows) == 0
 
 
+def test_followers_are_told_the_name_of_who_has_just_come(node):
+    follower = node.agent.recorder.new_flows.follow(lambda: None)
+    node.owner(300, "web")
+    states = abi.enum("um_flow_state")
+    node.plane.emit("um_flows", **flow(node, state=states["UM_FLOW_CLOSED"], client=300))
+    node.agent.drain(at=node.at)
+    rows = [f for b in follower.take() for f in node.agent.views.follow_flows(b, FlowFilter())]
+    assert [row.client.name for row in rows] == ["web"]
+
+
 def test_a_slow_follower_loses_the_oldest_and_is_told(node):
     follower = node.agent.recorder.new_samples.follow(lambda: None)
     for _ in range(100):
         node.plane.emit("um_samples", client=300, server=301)
-        node.agent.drain()
+        node.agent.drain(at=node.at)
     assert follower.take_dropped() == 100 - node.limits.follower
     assert follower.take_dropped() == 0
     assert len(follower.take()) == node.limits.follower

@@ -76,7 +76,7 @@ class Node:
         for _ in range(seconds):
             self.second += 1
             self.agent.follow(at=self.at)
-            self.agent.drain()
+            self.agent.drain(at=self.at)
             self.agent.sweep(at=self.at)
 
     def owner(self, number, exe, *, cgroup=7, path="/system.slice/web.service"):
