@@ -107,7 +107,9 @@ def _listing() -> str:
     lines = ["./run bench NAME [--json] [--quick] [--part PART], as root:", ""]
     for name, benchmark in BENCHMARKS.items():
         text = f"{benchmark.shows}; {benchmark.takes}"
-        lines += textwrap.wrap(text, initial_indent=f"  {name:6}", subsequent_indent=" " * 8)
+        lines += textwrap.wrap(
+            text, rows.WIDTH, initial_indent=f"  {name:6}", subsequent_indent=" " * 8
+        )
         if len(benchmark.parts) > 1:
             lines.append(f"        parts: {', '.join(benchmark.parts)}")
     return "\n".join(lines)

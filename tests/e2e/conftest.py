@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.register_assert_rewrite("tests.e2e.reconcile", "tests.e2e.agents")
+# Before they are imported: what they assert is explained as in a test.
+pytest.register_assert_rewrite("tests.e2e.agents", "tests.e2e.reconcile")
 
-from tests.e2e import agents, places
-from tests.e2e.agents import Agent
-from tests.e2e.places import Scope
+from tests.e2e import agents, places  # noqa: E402
+from tests.e2e.agents import Agent  # noqa: E402
+from tests.e2e.places import Scope  # noqa: E402
 
 _numbers = itertools.count()
 
@@ -47,6 +48,13 @@ def agent(name: str, scope: Scope) -> Iterator[Agent]:
 
 
 @pytest.fixture(scope="module")
+def absent(wide: Scope) -> Iterator[Agent]:
+    """An agent that is never up."""
+    with agents.agent(instance=new_name(), scope=wide) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def wide() -> Iterator[Scope]:
     """A scope for all tests of a module."""
     with places.scope(new_name()) as made:
@@ -55,8 +63,12 @@ def wide() -> Iterator[Scope]:
 
 @pytest.fixture(scope="module")
 def running(wide: Scope) -> Iterator[Agent]:
-    """An agent of that scope, up; tests tell their rows apart by the names of their places."""
-    with agents.agent(instance=wide.name, scope=wide) as made:
+    """An agent of that scope, up; tests tell their rows apart by the names of their places.
+
+    It reads its counters four times as often as usual: tests wait for that.
+    """
+    telemetry = {"sweep": "250ms"}
+    with agents.agent(instance=wide.name, scope=wide, settings={"telemetry": telemetry}) as made:
         made.up()
         yield made
         assert made.lost() == {}

@@ -4,6 +4,7 @@
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from undermesh.kernel import inventory
 
@@ -30,7 +31,7 @@ class Watch:
             self.least = {hook: min(n, now.get(hook, 0)) for hook, n in self.least.items()}
             self.looks += 1
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -2,6 +2,7 @@
 """Cgroups of a test's own, and the processes in them."""
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -94,7 +95,7 @@ class Scope:
                 if stream is not None:
                     stream.close()
         for path in sorted(self.path.rglob("cgroup.procs"), key=lambda p: -len(p.parts)):
-            until(lambda path=path: _rmdir(path.parent), what=f"{path.parent} to go")
+            until(functools.partial(_rmdir, path.parent), what=f"{path.parent} to go")
         _rmdir(self.path)
 
     def _emptied(self) -> bool:

@@ -45,10 +45,10 @@ def wait_listening(child: subprocess.Popen[Any], *ports: int) -> None:
 
     def ready() -> bool:
         if child.poll() is not None:
-            raise AssertionError(f"{child.args} ended with {child.returncode}")
+            raise AssertionError(f"{child.args!r} ended with {child.returncode}")
         return all(listens(child.pid, port) for port in ports)
 
-    until(ready, what=f"{child.args} to listen on {ports}", every=0.02)
+    until(ready, what=f"{child.args!r} to listen on {ports}", every=0.02)
 
 
 def peer(*arguments: str) -> list[str]:

@@ -11,6 +11,7 @@ import termios
 import time
 from collections.abc import Mapping, Sequence
 from fcntl import ioctl
+from typing import Self
 
 ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 """The alternate screen (xterm's control sequences)."""
@@ -26,13 +27,11 @@ class Terminal:
         self.before = termios.tcgetattr(self._follower)
         self.said = ""
         self._child = subprocess.Popen(
-            argv,
+            ["setsid", "--ctty", "--wait", *argv],
             env={**env, "TERM": "xterm-256color"},
             stdin=self._follower,
             stdout=self._follower,
             stderr=self._follower,
-            start_new_session=True,
-            preexec_fn=lambda: ioctl(0, termios.TIOCSCTTY, 0),
         )
 
     def wait_for(self, text: str, *, times: int = 1, seconds: float = 20.0) -> None:
@@ -70,7 +69,7 @@ class Terminal:
         if ready:
             self.said += os.read(self._leader, 65536).decode(errors="replace")
 
-    def __enter__(self) -> "Terminal":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workloads that live for a moment, by the thousand: each has its name, none leaves a trace."""
 
+import collections
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,8 +19,10 @@ from tests.e2e.waiting import until
 
 ROUNDS = 10
 WORKLOADS = 1000
-RUNS = 3
+RUNS = 4
 """Of each round's, as many are made by `undermesh run`."""
+HELPERS = 2
+"""Processes that make the others, at the same time."""
 KEPT = 2000
 """telemetry.gone_kept as it is when nobody says otherwise."""
 
@@ -47,10 +51,18 @@ def play(agent: Agent, scope: Scope, server: Nginx, number: int) -> None:
     for run in range(RUNS):
         name = f"run-{number}-{run}"
         agent.call("run", "--name", name, "--", "curl", "-sf", server.url)
-    count = WORKLOADS - RUNS
-    argv = [sys.executable, churning.__file__, str(scope.path), f"r{number}-"]
-    done = scope.run("churn", [*argv, str(count), str(server.port)])
-    assert done.stdout.strip() == str(count)
+    count = (WORKLOADS - RUNS) // HELPERS
+    helpers = [
+        scope.start(
+            "churn",
+            [sys.executable, churning.__file__, str(scope.path), f"r{number}-{helper}-",
+             str(count), str(server.port)],
+            stdout=subprocess.PIPE, text=True,
+        )
+        for helper in range(HELPERS)
+    ]  # fmt: skip
+    for helper in helpers:
+        assert helper.communicate(timeout=60)[0].strip() == str(count)
     took = time.monotonic() - began
     print(f"round {number}: {took:.1f} s")
     assert took < 60
@@ -66,6 +78,13 @@ def folded(agent: Agent) -> None:
     until(lambda: left() < 50, what="all that is gone to be folded", seconds=60, every=0.5)
 
 
+def latest(scope: Scope) -> list[str]:
+    """The names of the last round's workloads."""
+    each = (WORKLOADS - RUNS) // HELPERS
+    places = (f"r{ROUNDS - 1}-{helper}-{n}" for helper in range(HELPERS) for n in range(each))
+    return [scope.workload(place) for place in places]
+
+
 def counted_and_named(agent: Agent, scope: Scope, server: Nginx) -> None:
     """Every request is there once, the latest under the names of those who made them."""
     rows = agent.total(server="nginx")
@@ -73,8 +92,7 @@ def counted_and_named(agent: Agent, scope: Scope, server: Nginx) -> None:
     assert sum(row["connections"] for row in rows) == ROUNDS * WORKLOADS
     assert not any(row["open"] or row["errors"] or row["failures"] for row in rows)
     by_client = {row["client"]: row["requests"] for row in rows}
-    latest = [f"r{ROUNDS - 1}-{number}" for number in range(WORKLOADS - RUNS)]
-    assert {by_client.get(scope.workload(name)) for name in latest} == {1}
+    assert {by_client.get(name) for name in latest(scope)} == {1}
     assert {by_client.get(f"run-{ROUNDS - 1}-{run}") for run in range(RUNS)} == {1}
     assert by_client["(gone)"] == ROUNDS * WORKLOADS - (len(rows) - 1)
     assert KEPT * 0.95 <= len(rows) <= KEPT * 1.05
@@ -82,9 +100,8 @@ def counted_and_named(agent: Agent, scope: Scope, server: Nginx) -> None:
 
 def told_of(agent: Agent, scope: Scope) -> None:
     """The connections of the latest carry their names, too."""
-    clients = [row["client"] for row in agent.flows()]
-    for number in range(WORKLOADS - RUNS):
-        assert clients.count(scope.workload(f"r{ROUNDS - 1}-{number}")) == 1
+    clients = collections.Counter(row["client"] for row in agent.flows())
+    assert {clients[name] for name in latest(scope)} == {1}
 
 
 @pytest.fixture
@@ -113,6 +130,12 @@ def test_churn(frugal: Agent, scope: Scope) -> None:
     counted_and_named(agent, scope, server)
     told_of(agent, scope)
     assert late.descriptors <= early.descriptors
-    assert all(count <= early.entries[name] + 20 for name, count in late.entries.items())
+    grown = {
+        name: (early.entries[name], count)
+        for name, count in late.entries.items()
+        if count > early.entries[name] + 20
+    }
+    assert not grown
+    # What is remembered by intent, 2,000 totals and 8,000 names, is full by round 9 only.
     print(early.memory, late.memory)
-    assert late.memory <= early.memory * 1.05
+    assert late.memory <= early.memory * 1.1

@@ -32,8 +32,8 @@ NOBODY = (
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_wrong_use_is_said(agent: Agent, arguments: tuple[str, ...], code: int, said: str) -> None:
-    done = agent.call(*arguments, code=code)
+def test_wrong_use_is_said(absent: Agent, arguments: tuple[str, ...], code: int, said: str) -> None:
+    done = absent.call(*arguments, code=code)
     assert said in (done.stderr or done.stdout)
     assert "Traceback" not in done.stderr
 
@@ -43,11 +43,11 @@ def test_wrong_use_is_said(agent: Agent, arguments: tuple[str, ...], code: int, 
     ["status", "top --once", "top --json", "map", "flows", "flows --follow", "tap", "drops",
      "workloads", "run -- true"],
 )  # fmt: skip
-def test_no_agent_is_one_sentence(agent: Agent, arguments: str) -> None:
-    done = agent.call(*arguments.split(), code=3)
+def test_no_agent_is_one_sentence(absent: Agent, arguments: str) -> None:
+    done = absent.call(*arguments.split(), code=3)
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
-    assert str(agent.socket) in done.stderr and "undermesh up --detach" in done.stderr
+    assert str(absent.socket) in done.stderr and "undermesh up --detach" in done.stderr
 
 
 @pytest.mark.parametrize("flags", [("--detach",), ()], ids=["detached", "foreground"])
@@ -56,22 +56,22 @@ def test_a_second_agent_is_refused(running: Agent, flags: tuple[str, ...]) -> No
     assert f"pid {running.pid}" in done.stderr and "undermesh down" in done.stderr
 
 
-def test_settings_that_do_not_hold_are_all_told(agent: Agent) -> None:
-    done = agent.call("up", "--node", "no name", "--listen", "192.0.2.1:80", code=2)
+def test_settings_that_do_not_hold_are_all_told(absent: Agent) -> None:
+    done = absent.call("up", "--node", "no name", "--listen", "192.0.2.1:80", code=2)
     assert "192.0.2.1" in done.stderr and "no name" in done.stderr
-    assert agent.pid == 0
+    assert absent.pid == 0
 
 
 @pytest.mark.parametrize("flags", [("--detach",), ()], ids=["detached", "foreground"])
-def test_a_scope_that_is_not_there(agent: Agent, flags: tuple[str, ...]) -> None:
-    done = agent.call("up", "--scope", "/no/such/cgroup", *flags, code=1)
+def test_a_scope_that_is_not_there(absent: Agent, flags: tuple[str, ...]) -> None:
+    done = absent.call("up", "--scope", "/no/such/cgroup", *flags, code=1)
     assert "/no/such/cgroup" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("command", ["up", "down", "demo"])
-def test_root_is_asked_for(agent: Agent, command: str) -> None:
-    agent.directory.chmod(0o755)
-    done = agent.call(command, code=1, command=(*NOBODY, *COMMAND))
+def test_root_is_asked_for(absent: Agent, command: str) -> None:
+    absent.directory.chmod(0o755)
+    done = absent.call(command, code=1, command=(*NOBODY, *COMMAND))
     assert "needs root" in done.stderr and "sudo" in done.stderr
 
 
@@ -94,9 +94,9 @@ def test_the_agent_ends_when_told_and_goes_on_counting(agent: Agent, number: int
     assert agent.status()["adopted"]
 
 
-def test_doctor(agent: Agent) -> None:
-    found = agent.json("doctor")
+def test_doctor(absent: Agent) -> None:
+    found = absent.json("doctor")
     assert found["fit"] is True
     assert {check["name"] for check in found["checks"] if check["needed"]}
     assert set(found["checks"][0]) == {"name", "ok", "needed", "found", "cost_if_missing", "remedy"}
-    assert "fit for undermesh" in agent.call("doctor").stdout
+    assert "fit for undermesh" in absent.call("doctor").stdout

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`./run demo`: a shop, its picture, and nothing left of it."""
 
+import functools
 import json
 import os
 import signal
@@ -55,13 +56,13 @@ def below(pid: int) -> set[int]:
     return found
 
 
-def traces(demo: subprocess.Popen[str], pids: set[int]) -> list[str]:
-    """What of a demo is still there. Its instance is named after its process."""
+def is_gone(demo: subprocess.Popen[str], pids: set[int]) -> bool:
+    """Whether nothing of a demo is there any more. Its instance is named after its process."""
     name = f"demo-{demo.pid}"
     left = [f"process {pid}" for pid in pids if below(pid)]
     for directory in (Path("/sys/fs/bpf/undermesh"), Path("/run/undermesh"), cgroup2()):
         left += [str(path) for path in directory.glob(f"*{name}*")]
-    return left
+    return not left
 
 
 def check(child: subprocess.Popen[str]) -> dict:
@@ -86,7 +87,7 @@ def test_two_at_once() -> None:
         by_server = {row["server"]: row for row in found["edges"]}
         assert len(by_server) >= 6 and by_server["redis"]["protocol"] == "tcp"
         assert any(row["errors"] for row in found["edges"])
-        until(lambda demo=demo, pids=pids: not traces(demo, pids), what="all of it to be gone")
+        until(functools.partial(is_gone, demo, pids), what="all of it to be gone")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -98,4 +99,4 @@ def test_stopped_half_way(number: int) -> None:
     said, complaints = demo.communicate(timeout=60)
     assert demo.returncode == 130, complaints
     assert said == "" and "Traceback" not in complaints
-    until(lambda: not traces(demo, pids), what="all of it to be gone")
+    until(functools.partial(is_gone, demo, pids), what="all of it to be gone")

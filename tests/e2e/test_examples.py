@@ -36,10 +36,9 @@ def test_all_are_run_here() -> None:
 
 
 def test_two_workloads(usual: Agent, wide: Scope) -> None:
-    done = subprocess.run(
-        ["sh", str(EXAMPLES / "two_workloads.sh")],
-        env=usual.environment() | {"PORT": str(free_port())}, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    env = usual.environment() | {"PORT": str(free_port())}
+    argv = ["sh", str(EXAMPLES / "two_workloads.sh")]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     [line] = [one for one in done.stdout.splitlines() if one.startswith("visitor")]
     assert line.split()[1] == "web" and "http" in line

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts within the host: what crosses network namespaces is one row, what is alike is kept apart."""
+"""Hosts within the host: what crosses namespaces is one row, what is alike is kept apart."""
 
 from collections.abc import Iterator, Sequence
 

@@ -40,7 +40,7 @@ def test_an_upgrade_and_back_loses_nothing(
     first = agent.status()
     server = nginx(scope)
     load = Wrk(scope, server.url)
-    until(lambda: agent.edges(), what="traffic")
+    until(agent.edges, what="traffic")
     counted = 0
     with Watch(scope.path) as watch:
         for command, version in ((later, versions.VERSION), (COMMAND, first["version"])):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A later version of undermesh, made from this tree: counters of its own, maps of another layout."""
+"""A later version of undermesh, made from this tree: its counters have grown."""
 
 import re
 import shutil

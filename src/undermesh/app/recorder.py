@@ -54,13 +54,12 @@ class Recorder:
 
     def drain(self) -> bool:
         """Empties the rings. Answers whether a follower was handed something."""
-        before = self.flows.taken, self.samples.taken
+        flows, samples = self.flows.taken, self.samples.taken
         for ring in RINGS:
             self._keep(ring, self._plane.drain(ring))
-        new_flows, new_samples = self.flows.taken > before[0], self.samples.taken > before[1]
-        return (new_flows and len(self.new_flows) > 0) or (
-            new_samples and len(self.new_samples) > 0
-        )
+        told_flows = self.flows.taken > flows and len(self.new_flows) > 0
+        told_samples = self.samples.taken > samples and len(self.new_samples) > 0
+        return told_flows or told_samples
 
     def absorb(self, retired: Mapping[str, tuple[Structured, Structured]]) -> None:
         """Takes what was unread in rings that an upgrade replaced."""
