@@ -9,7 +9,7 @@ from typing import Self
 from benchmarks import processes
 from benchmarks.processes import BenchError
 
-CONNECTIONS = 32
+CONNECTIONS = 16
 """Enough that the server always has a next request, few enough that none waits long."""
 
 

@@ -3,7 +3,6 @@
 
 import collections
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,10 +18,8 @@ from tests.e2e.waiting import until
 
 ROUNDS = 10
 WORKLOADS = 1000
-RUNS = 4
+RUNS = 3
 """Of each round's, as many are made by `undermesh run`."""
-HELPERS = 2
-"""Processes that make the others, at the same time."""
 KEPT = 2000
 """telemetry.gone_kept as it is when nobody says otherwise."""
 
@@ -51,18 +48,10 @@ def play(agent: Agent, scope: Scope, server: Nginx, number: int) -> None:
     for run in range(RUNS):
         name = f"run-{number}-{run}"
         agent.call("run", "--name", name, "--", "curl", "-sf", server.url)
-    count = (WORKLOADS - RUNS) // HELPERS
-    helpers = [
-        scope.start(
-            "churn",
-            [sys.executable, churning.__file__, str(scope.path), f"r{number}-{helper}-",
-             str(count), str(server.port)],
-            stdout=subprocess.PIPE, text=True,
-        )
-        for helper in range(HELPERS)
-    ]  # fmt: skip
-    for helper in helpers:
-        assert helper.communicate(timeout=60)[0].strip() == str(count)
+    count = str(WORKLOADS - RUNS)
+    argv = [sys.executable, churning.__file__, str(scope.path), f"r{number}-", count]
+    done = scope.run("churn", [*argv, str(server.port)])
+    assert done.stdout.strip() == count
     took = time.monotonic() - began
     print(f"round {number}: {took:.1f} s")
     assert took < 60
@@ -80,9 +69,7 @@ def folded(agent: Agent) -> None:
 
 def latest(scope: Scope) -> list[str]:
     """The names of the last round's workloads."""
-    each = (WORKLOADS - RUNS) // HELPERS
-    places = (f"r{ROUNDS - 1}-{helper}-{n}" for helper in range(HELPERS) for n in range(each))
-    return [scope.workload(place) for place in places]
+    return [scope.workload(f"r{ROUNDS - 1}-{number}") for number in range(WORKLOADS - RUNS)]
 
 
 def counted_and_named(agent: Agent, scope: Scope, server: Nginx) -> None:

@@ -3,12 +3,14 @@
 
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.agents import Agent
 from tests.e2e.places import Scope
 from tests.e2e.servers import Nginx, free_port, nginx, redis
+from tests.e2e.waiting import until
 
 SNI = "shop.example.org"
 
@@ -111,6 +113,8 @@ def test_an_attempt_given_up(running: Agent, wide: Scope) -> None:
 def test_udp(running: Agent, wide: Scope) -> None:
     port = free_port()
     server = wide.start("datagrams", ["nc", "-u", "-l", "127.0.0.1", str(port)], stdout=-1)
+    bound = f":{port:04X} "
+    until(lambda: bound in Path("/proc/net/udp").read_text(), what="nc to have its port")
     wide.run("sending", ["nc", "-u", "-w", "1", "127.0.0.1", str(port)], input="ten bytes\n",
              stdin=None)  # fmt: skip
     assert server.stdout is not None and server.stdout.read(10) == b"ten bytes\n"

@@ -57,6 +57,7 @@ def test_top_gives_the_terminal_back(terminal: Terminal, keys: str, code: int) -
 def test_following_ends_with_ctrl_c(
     running: Agent, wide: Scope, server: Nginx, terminal: Terminal
 ) -> None:
+    terminal.wait_for("Ctrl-C ends")
     wide.run("visitor", ["curl", "-s", f"{server.url}/broken"])
     running.caught_up()
     terminal.press("\x03")

@@ -40,6 +40,8 @@ class Listing(Generic[AnyRow]):
         paint = paint_for()
         least = [0] * len(self.columns)
         headed = not sys.stdout.isatty()
+        if not headed:
+            print("following: rows appear as they come, Ctrl-C ends", file=sys.stderr, flush=True)
         for row in _complaining(rows):
             cells = list(self.cells(row))
             least = [max(w, len(c.text)) for w, c in zip(least, cells, strict=True)]
