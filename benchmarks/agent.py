@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks import processes
 from benchmarks.processes import BenchError
-from undermesh import config
+from undermesh import config, host
 from undermesh.client import AgentUnreachable, Client, connect
 from undermesh.kernel import errors, plane
 from undermesh.wire.edges import EdgeRow
@@ -107,9 +107,11 @@ class Agent:
 
 
 @contextlib.contextmanager
-def up() -> Iterator[Agent]:
-    """`undermesh up`, and `undermesh down` at the end of the block. Raises BenchError."""
-    with placed() as place, launched(place, [str(COMMAND), "up"]) as agent:
+def up(*, scope: Path | None = None) -> Iterator[Agent]:
+    """`undermesh up`, and `undermesh down` at the end of the block; for the whole host, or for what
+    runs in one cgroup. Raises BenchError."""
+    only = [] if scope is None else ["--scope", str(scope)]
+    with placed() as place, launched(place, [str(COMMAND), "up", *only]) as agent:
         yield agent
 
 
@@ -146,6 +148,7 @@ def launched(place: Place, command: Sequence[str], *, talks: bool = False) -> It
 def _clear_abandoned() -> None:
     """Takes away what a killed benchmark could not: instances of ours without a process."""
     processes.clear_scratch()
+    processes.clear_cgroups(host.find_cgroup2())
     bpffs = config.KernelConfig().bpffs
     for pins in (bpffs / "undermesh").glob("bench-*"):
         if not processes.is_alive(pins.name.removeprefix("bench-")):

@@ -101,7 +101,7 @@ class Nginx:
 
 
 @contextlib.contextmanager
-def served(*, cpu: int) -> Iterator[Nginx]:
+def served(*, cpu: int, cgroup: Path | None = None) -> Iterator[Nginx]:
     """Starts nginx and ends it with the block. Raises ToolMissing, BenchError."""
     program = processes.tool("nginx", "nginx")
     with processes.scratch() as directory:
@@ -112,7 +112,7 @@ def served(*, cpu: int) -> Iterator[Nginx]:
             _CONFIGURATION.format(directory=directory, ports=ports, body=BODY.replace("\n", "\\n"))
         )
         command = [program, "-c", str(configuration), "-e", str(directory / "error.log")]
-        with processes.running(processes.start(command, cpu=cpu)) as process:
+        with processes.running(processes.start(command, cpu=cpu, cgroup=cgroup)) as process:
             nginx = Nginx(
                 process=process, directory=directory, ports=(first, second, third), worker=0
             )

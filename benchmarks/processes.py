@@ -37,12 +37,13 @@ def start(
     command: Sequence[str],
     *,
     cpu: int | None = None,
+    cgroup: Path | None = None,
     stdin: int | IO[bytes] = subprocess.DEVNULL,
     stdout: int | IO[bytes] = subprocess.DEVNULL,
     stderr: int | IO[bytes] = subprocess.DEVNULL,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Starts `command` on one processor, or wherever the kernel puts it.
+    """Starts `command` on one processor, or wherever the kernel puts it, in `cgroup` or in ours.
 
     It has a session of its own, so that Ctrl-C reaches the benchmark alone, which then ends it in
     order; the kernel ends it when the benchmark is killed. setpriv and taskset (util-linux) become
@@ -50,6 +51,8 @@ def start(
     """
 
     first = ["setpriv", "--pdeathsig", "TERM"]
+    if cgroup is not None:
+        first += ["sh", "-c", 'echo 0 > "$0" && exec "$@"', str(cgroup / "cgroup.procs")]
     if cpu is not None:
         first += ["taskset", "-c", str(cpu)]
     return subprocess.Popen(
@@ -99,6 +102,19 @@ def wait_until(
 
 
 @contextlib.contextmanager
+def own_cgroup(root: Path) -> Iterator[Path]:
+    """A cgroup below `root` for what nobody else shall be in; removed with the block, when what
+    ran in it has ended."""
+    group = root / f"{_SCRATCH}{os.getpid()}"
+    group.mkdir()
+    try:
+        yield group
+    finally:
+        wait_until(lambda: not (group / "cgroup.procs").read_text(), what=f"{group} to empty")
+        group.rmdir()
+
+
+@contextlib.contextmanager
 def scratch() -> Iterator[Path]:
     """A temporary directory that anybody may read; removed with the block."""
     with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-") as name:
@@ -112,6 +128,14 @@ def clear_scratch() -> None:
     for directory in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
         if not is_alive(directory.name.removeprefix(_SCRATCH).partition("-")[0]):
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def clear_cgroups(root: Path) -> None:
+    """The same for their cgroups, when they are empty."""
+    for group in root.glob(f"{_SCRATCH}*"):
+        if not is_alive(group.name.removeprefix(_SCRATCH)):
+            with contextlib.suppress(OSError):
+                group.rmdir()
 
 
 def is_alive(pid: str) -> bool:

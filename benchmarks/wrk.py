@@ -4,6 +4,7 @@
 import re
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from benchmarks import processes
@@ -25,13 +26,21 @@ class Said:
 class Load:
     """A running wrk over kept connections: one thread, pinned to one core."""
 
-    def __init__(self, url: str, *, seconds: float, cpu: int, connections: int = CONNECTIONS):
+    def __init__(
+        self,
+        url: str,
+        *,
+        seconds: float,
+        cpu: int,
+        connections: int = CONNECTIONS,
+        cgroup: Path | None = None,
+    ) -> None:
         self.url = url
         self.connections = connections
         whole = max(1, round(seconds))
         command = [processes.tool("wrk", "wrk"), "-t1", f"-c{connections}", f"-d{whole}s", url]
         self._patience = whole + 30.0
-        self._process = processes.start(command, cpu=cpu, stdout=subprocess.PIPE)
+        self._process = processes.start(command, cpu=cpu, cgroup=cgroup, stdout=subprocess.PIPE)
 
     @property
     def pid(self) -> int:

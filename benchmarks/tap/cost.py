@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from benchmarks import agent, nginx, processes, wrk
 from benchmarks.pace import Pace, say
 from benchmarks.rows import Bar, Row, number
+from undermesh import host
 from undermesh.kernel import programs
 
 MOST_US = 2.0
@@ -23,9 +24,13 @@ def measure(pace: Pace) -> Iterator[Row]:
     say(f"tap: kernel time per request, {seconds} s")
     client_core, server_core = processes.cores()
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(nginx.served(cpu=server_core))
-        watching = stack.enter_context(agent.up())
-        stack.enter_context(wrk.Load(server.url(), seconds=seconds + 2, cpu=client_core))
+        # In a cgroup of their own, so that nobody else's packets are in the figure.
+        group = stack.enter_context(processes.own_cgroup(host.find_cgroup2()))
+        server = stack.enter_context(nginx.served(cpu=server_core, cgroup=group))
+        watching = stack.enter_context(agent.up(scope=group))
+        stack.enter_context(
+            wrk.Load(server.url(), seconds=seconds + 2, cpu=client_core, cgroup=group)
+        )
         time.sleep(0.5)
         stack.enter_context(programs.run_statistics())
         before, began = _run_ns(watching), server.requests()

@@ -136,6 +136,7 @@ def test_workloads(running: Agent, wide: Scope) -> None:
     rows = running.json("workloads")["workloads"]
     assert all(keys(row) == set(WORKLOAD.split()) for row in rows)
     by_name = {row["name"]: row for row in rows}
+    assert wide.workload("nginx") in by_name, rows
     server = by_name[wide.workload("nginx")]
     assert server["cgroup"] == f"/{wide.name}/nginx" and server["exe"] == "nginx"
     pids = Path(wide.path / "nginx" / "cgroup.procs").read_text().split()
