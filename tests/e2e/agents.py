@@ -25,6 +25,8 @@ COMMAND = (str(Path(sys.executable).parent / "undermesh"),)
 
 Row = dict[str, Any]
 
+_LOOPS = ("census", "rings", "sweep")
+
 
 @dataclass(kw_only=True)
 class Agent:
@@ -103,12 +105,12 @@ class Agent:
         return status
 
     def caught_up(self) -> None:
-        """Waits until the agent has read all counters once more, and all of its rings."""
+        """Waits until the agent has looked at everything once more: workloads, rings, counters."""
         with undermesh.connect(socket=self.socket) as client:
             before = _rounds(client)
             until(
-                lambda: all(_rounds(client)[name] > before[name] for name in ("sweep", "rings")),
-                what="the agent to read its counters",
+                lambda: all(_rounds(client)[name] > before[name] for name in _LOOPS),
+                what="the agent to look at everything once more",
             )
 
     def edges(self, *flags: str) -> list[Row]:

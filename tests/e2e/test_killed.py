@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e import churning
 from tests.e2e.agents import Agent
+from tests.e2e.hooks import Watch
 from tests.e2e.load import Wrk
 from tests.e2e.places import Scope
 from tests.e2e.reconcile import reconcile
@@ -32,14 +33,16 @@ def test_kills_under_load_leave_no_hole(agent: Agent, scope: Scope, chance: rand
     server = nginx(scope)
     load = Wrk(scope, server.url)
     before = 0
-    for _ in range(5):
-        time.sleep(chance.uniform(0.0, 0.7))
-        agent.kill()
-        agent.up()
-        assert agent.status()["adopted"]
-        counted = sum(row["requests"] for row in agent.edges())
-        assert counted > before
-        before = counted
+    with Watch(scope.path) as watch:
+        for _ in range(5):
+            time.sleep(chance.uniform(0.0, 0.7))
+            agent.kill()
+            agent.up()
+            assert agent.status()["adopted"]
+            counted = sum(row["requests"] for row in agent.edges())
+            assert counted > before
+            before = counted
+    assert set(watch.least.values()) == {1}
     reconcile(agent, server, load)
     assert agent.status()["since"] == since
 

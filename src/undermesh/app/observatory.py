@@ -153,6 +153,9 @@ class Observatory:
         if now_ns - self._orphans_ns < _ORPHANS_EVERY_NS:
             return
         self._orphans_ns = now_ns
+        # A number is in its table before anything is counted for it, so the tables are read after
+        # the counters: else whoever came in between looked like an orphan, and would be folded.
+        self._census.follow(now_ns=now_ns)
         known = self.recorder.known_numbers(self._census.numbers)
         for meter in (self.recorder.edges, self.recorder.series):
             if meter.reading is not None:

@@ -108,7 +108,8 @@ class Recorder:
         return {triple: tuple(sorted(names)[:TLS_NAMES_PER_ROW]) for triple, names in found.items()}
 
     def known_numbers(self, owners: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """Every number that somebody has: owners, and external addresses."""
+        """Every number that somebody has: owners, and external addresses as they are now."""
+        self._read_peers()
         return np.concatenate([owners, self._peer_numbers["number"]])
 
     def idle_peers(

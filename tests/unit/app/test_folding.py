@@ -206,3 +206,15 @@ def test_after_a_restart_the_longest_gone_still_lose_their_names_first(node_of):
     named = {client for client, _ in node.totals()}
     assert {"job-1", "job-2", "job-3"} <= named
     assert not {"job-9", "job-8", "job-7"} & named
+
+
+def test_who_came_since_the_last_look_is_no_orphan(node):
+    """Counters are swept before the census has met their owner."""
+    node.second += 20
+    node.owner(400, "job-1", cgroup=40, path=JOB)
+    node.http(400, 301, 5)
+    node.agent.sweep(at=node.at)
+    node.pass_seconds(20)
+    assert held(node, "um_owners") == 3
+    assert held(node, "um_edges") == 1
+    assert node.totals() == {("job-1", "db"): 5}
