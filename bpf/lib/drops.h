@@ -10,6 +10,7 @@
 /* Numbers move between kernels: only the name counts, relocated at load time. */
 enum skb_drop_reason {
 	SKB_DROP_REASON_NOT_SPECIFIED = 2,
+	SKB_DROP_REASON_QUEUE_PURGE = 104,
 };
 
 const struct um_drop um_no_drop = {};
@@ -31,6 +32,15 @@ static __always_inline struct um_socket *um_full_socket(struct sock *sk)
 	if (state == BPF_TCP_TIME_WAIT || state == BPF_TCP_NEW_SYN_RECV)
 		return 0;
 	return bpf_sk_storage_get(&um_sockets, sk, 0, 0);
+}
+
+/* Every close purges the FIN that nobody reads any more: an empty packet, and no loss to anyone. */
+static __always_inline bool um_is_farewell(struct sk_buff *skb, u32 reason)
+{
+	if (!bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE))
+		return false;
+	return reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE) &&
+		BPF_CORE_READ(skb, len) == 0;
 }
 
 struct um_dropped {
@@ -99,7 +109,7 @@ static __always_inline void um_on_drop(struct sk_buff *skb, u32 reason)
 	struct um_dropped d = {};
 	struct um_drop *drop;
 
-	if (um_config.scope_cgroup_id && !s)
+	if ((um_config.scope_cgroup_id && !s) || um_is_farewell(skb, reason))
 		return;
 	um_dropped_headers(skb, &d);
 	key.owner = s ? s->owner : UM_NUMBER_UNKNOWN;
