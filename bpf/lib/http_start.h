@@ -193,7 +193,13 @@ static __always_inline int um_scan_line(struct um_stream *st, struct um_scan *sc
 {
 	u32 begin = sc->w.pos;
 	bool whole = um_pass_line(&sc->w);
-	u64 last = um_last_bytes(st, &sc->w, begin, sc->w.pos - whole);
+	u32 end = sc->w.pos - whole;
+	u64 last;
+
+	/* The CR is not part of the line; one that ended the window before is known by its place. */
+	if (whole && end > begin && um_byte(&sc->w, end - 1) == '\r')
+		end--;
+	last = um_last_bytes(st, &sc->w, begin, end);
 
 	st->tail = last;
 	if (!whole)
