@@ -38,7 +38,7 @@ struct um_stats {
 	__u64 desyncs;         /* connections on which HTTP framing was lost */
 	__u64 pipeline_merged; /* pipelined requests whose start time was taken from a neighbour */
 	__u64 held_overflow;   /* out-of-order segments that could not be held */
-	__u64 unowned;         /* sockets met by the tap that nobody had named */
+	__u64 unowned;         /* kept for sockets nobody has named; nothing counts them yet */
 	__u64 malformed;       /* packets whose headers did not parse */
 	__u64 answers_malformed;
 	__u64 samples_limited; /* failed or slow requests not sampled: rate limit; not a loss */

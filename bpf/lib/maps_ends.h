@@ -63,7 +63,7 @@ struct {
 /*
  * Purpose: who listens on a TCP port of a network namespace.
  * Inserts: sockops TCP_LISTEN_CB and backfill. Deletes: sock_release of the last listener.
- * Reads: backfill (which end is the server), the tap (owner of a socket nobody saw being made).
+ * Reads: backfill (which end is the server).
  * Full: listeners_full counts it.
  */
 struct {
