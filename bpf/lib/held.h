@@ -117,15 +117,15 @@ static __noinline int um_next_held(struct __sk_buff *skb, struct um_stream *st, 
 		waiting = 1;
 		if ((s32)skip < 0)
 			continue;
-		j->held_len = slot->used;
+		j->scan.held_len = slot->used;
 		slot->used = 0;
 		if (skip >= slot->len)
 			continue;
-		j->held = 1 + i;
+		j->scan.held = 1 + i;
 		j->scan.base = skip;
 		j->scan.w.pos = 0;
 		j->scan.w.len = 0;
-		j->end = slot->len;
+		j->scan.end = slot->len;
 		j->next = slot->seq + slot->len;
 		return 1;
 	}

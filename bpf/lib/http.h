@@ -7,6 +7,7 @@
 #ifndef UM_LIB_HTTP_H
 #define UM_LIB_HTTP_H
 
+#include "lib/fill.h"
 #include "lib/http_body.h"
 #include "lib/http_headers.h"
 #include "lib/http_start.h"
@@ -14,14 +15,21 @@
 /* One step within the window, by phase. */
 static __always_inline int um_scan_step(struct um_stream *st, struct um_scan *sc)
 {
+	if (st->phase == UM_PHASE_START) {
+		int event = um_scan_start(st, sc);
+
+		if (event || sc->w.pos >= sc->w.len)
+			return event;
+	} else if (st->phase == UM_PHASE_SKIP) {
+		um_pass_lines(st, &sc->w);
+		if (sc->w.pos >= sc->w.len)
+			return UM_EVENT_NONE;
+	}
 	switch (st->phase) {
 	case UM_PHASE_SKIP:
-		um_pass_lines(st, &sc->w);
 		return UM_EVENT_NONE;
 	case UM_PHASE_NAME:
 		return um_scan_name(st, sc);
-	case UM_PHASE_START:
-		return um_scan_start(st, sc);
 	case UM_PHASE_TOKEN:
 		return sc->is_answer ? um_scan_status(st, sc) : um_scan_method(st, sc);
 	case UM_PHASE_LINE:
@@ -47,22 +55,26 @@ static __always_inline int um_scan_step(struct um_stream *st, struct um_scan *sc
 	}
 }
 
-#define UM_SCAN_STEPS 4
+#define UM_SCAN_STEPS 8
 
 /*
- * Runs through the window until something happens or it is used up. A global function: the
- * verifier checks it once, whatever calls it. Calls are dear (return thunks on some CPUs cost as much
- * as forty instructions), so all of it is one function.
+ * Reads on until something happens or the stretch is used up; UM_EVENT_NONE also where there is more
+ * to do. A global function: the verifier checks it once, whatever calls it. Calls are dear (return
+ * thunks on some CPUs cost as much as forty instructions), so all of it is one function.
  */
-__noinline int um_http_scan(struct um_stream *st, struct um_scan *sc)
+__noinline int um_http_scan(struct __sk_buff *skb, struct um_stream *st, struct um_scan *sc)
 {
 	if (!st || !sc)
 		return UM_EVENT_LOST;
 	for (int i = 0; i < UM_SCAN_STEPS; i++) {
 		int event;
 
-		if (sc->w.pos >= sc->w.len)
-			return UM_EVENT_NONE;
+		if (sc->w.pos >= sc->w.len) {
+			if (um_cursor(sc) >= sc->end)
+				return UM_EVENT_NONE;
+			if (um_fill(skb, sc))
+				return UM_EVENT_LOST;
+		}
 		event = um_scan_step(st, sc);
 		if (event)
 			return event;

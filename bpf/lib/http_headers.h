@@ -34,35 +34,48 @@ static __always_inline void um_enter_value(struct um_stream *st, bool length)
 		st->flags |= UM_STREAM_BAD; /* two lengths: RFC 9112 6.3 rule 5 */
 }
 
+enum um_name {
+	UM_NAME_OTHER = 0,
+	UM_NAME_MATTERS = 1, /* the cursor is behind the name of a header that decides framing */
+	UM_NAME_SPLIT = 2,   /* not whole in the window: byte by byte */
+};
+
 /* Decides a header line from one look where the name lies whole in the window. */
-static __always_inline bool um_scan_name_at_once(struct um_stream *st, struct um_scan *sc)
+static __always_inline enum um_name um_name_at_once(struct um_stream *st, struct um_window *w,
+						    u32 pos)
 {
-	u32 pos = sc->w.pos;
 	u64 a, b;
 
-	if (pos + UM_NAME_CODING > sc->w.len)
-		return false;
-	a = um_word(&sc->w, pos) | UM_LOWER;
-	b = um_word(&sc->w, pos + 8) | UM_LOWER;
+	if (pos + UM_NAME_CODING > w->len)
+		return UM_NAME_SPLIT;
+	a = um_word(w, pos) | UM_LOWER;
+	if (a != UM_WORD_CONTENT && a != UM_WORD_TRANSFER)
+		return UM_NAME_OTHER;
+	b = um_word(w, pos + 8) | UM_LOWER;
 	if (a == UM_WORD_CONTENT && (b & 0x00ffffffffffffffULL) == UM_WORD_LENGTH) {
 		um_enter_value(st, true);
-		sc->w.pos = pos + UM_NAME_LENGTH;
-	} else if (a == UM_WORD_TRANSFER && b == UM_WORD_ENCODIN &&
-		   (um_byte(&sc->w, pos + 16) | 0x20) == 'g' && um_byte(&sc->w, pos + 17) == ':') {
-		um_enter_value(st, false);
-		sc->w.pos = pos + UM_NAME_CODING;
-	} else {
-		st->phase = UM_PHASE_SKIP;
+		w->pos = pos + UM_NAME_LENGTH;
+		return UM_NAME_MATTERS;
 	}
-	return true;
+	if (a == UM_WORD_TRANSFER && b == UM_WORD_ENCODIN && (um_byte(w, pos + 16) | 0x20) == 'g' &&
+	    um_byte(w, pos + 17) == ':') {
+		um_enter_value(st, false);
+		w->pos = pos + UM_NAME_CODING;
+		return UM_NAME_MATTERS;
+	}
+	return UM_NAME_OTHER;
 }
 
-/* A line that may decide framing, or the end of the head. */
-static __always_inline bool um_may_matter(u8 c)
+/* A line begins: the end of the head, or one that decides framing. All others are passed. */
+static __always_inline bool um_is_decided(struct um_stream *st, struct um_window *w, u32 pos)
 {
-	u8 lower = c | 0x20;
+	u8 c = um_byte(w, pos), lower = c | 0x20;
 
-	return lower == 'c' || lower == 't' || c == '\r' || c == '\n';
+	if (c == '\r' || c == '\n')
+		return true;
+	if (lower != 'c' && lower != 't')
+		return false;
+	return um_name_at_once(st, w, pos) != UM_NAME_OTHER;
 }
 
 #define UM_LINE_STEPS (UM_WINDOW / 8 + 16)
@@ -86,7 +99,7 @@ static __always_inline void um_pass_lines(struct um_stream *st, struct um_window
 				UM_PHASE_SKIP; /* the line feed was stale bytes behind the end */
 		if (pos >= w->len)
 			break;
-		if (um_may_matter(um_byte(w, pos)))
+		if (um_is_decided(st, w, pos))
 			return;
 		st->phase = UM_PHASE_SKIP;
 	}
@@ -118,8 +131,15 @@ static __always_inline int um_scan_name(struct um_stream *st, struct um_scan *sc
 			st->phase = UM_PHASE_SKIP;
 			return UM_EVENT_NONE;
 		}
-		if (um_scan_name_at_once(st, sc))
+		switch (um_name_at_once(st, &sc->w, sc->w.pos)) {
+		case UM_NAME_MATTERS:
 			return UM_EVENT_NONE;
+		case UM_NAME_OTHER:
+			st->phase = UM_PHASE_SKIP;
+			return UM_EVENT_NONE;
+		case UM_NAME_SPLIT:
+			break;
+		}
 		st->match = lower == 'c' ? 0 : UM_NAME_CODING_BASE;
 	}
 	if (lower != um_name_byte(st->match)) {
@@ -137,7 +157,7 @@ static __always_inline int um_scan_name(struct um_stream *st, struct um_scan *sc
 }
 
 /* One byte of a Content-Length. `match` is 1 once a digit was seen, 2 after it ended. */
-static __always_inline void um_scan_length(struct um_stream *st, struct um_scan *sc)
+static __always_inline void um_length_byte(struct um_stream *st, struct um_scan *sc)
 {
 	u8 c = um_byte(&sc->w, sc->w.pos);
 
@@ -156,6 +176,17 @@ static __always_inline void um_scan_length(struct um_stream *st, struct um_scan 
 			st->match = 2;
 	} else {
 		st->flags |= UM_STREAM_BAD;
+	}
+}
+
+#define UM_LENGTH_STEPS 8 /* " 12345\r\n" */
+
+static __always_inline void um_scan_length(struct um_stream *st, struct um_scan *sc)
+{
+	for (u32 i = 0; i < UM_LENGTH_STEPS; i++) {
+		um_length_byte(st, sc);
+		if (st->phase != UM_PHASE_LENGTH || sc->w.pos >= sc->w.len)
+			return;
 	}
 }
 

@@ -142,8 +142,9 @@ static __always_inline int um_scan_status(struct um_stream *st, struct um_scan *
 	u32 at = st->match;
 
 	if (um_scan_status_at_once(st, sc)) {
+		sc->line = UM_LINE_STATUS;
 		st->phase = UM_PHASE_SKIP;
-		return UM_EVENT_STATUS;
+		return UM_EVENT_NONE;
 	}
 	if (at < 7) {
 		if (c != (u8)(0x2e312f50545448ULL >> (8 * (at & 7))))
@@ -160,11 +161,12 @@ static __always_inline int um_scan_status(struct um_stream *st, struct um_scan *
 	sc->w.pos++;
 	if (at < 11)
 		return UM_EVENT_NONE;
+	sc->line = UM_LINE_STATUS;
 	sc->detail = (u32)st->remain;
 	st->remain = 0;
 	st->match = 0;
 	st->phase = UM_PHASE_SKIP; /* nobody needs the reason phrase */
-	return UM_EVENT_STATUS;
+	return UM_EVENT_NONE;
 }
 
 /* The last eight bytes before `end`, of which those before `pos` are in `tail`. */
@@ -205,9 +207,12 @@ static __always_inline int um_scan_line(struct um_stream *st, struct um_scan *sc
 	if (!whole)
 		return UM_EVENT_NONE;
 	st->phase = UM_PHASE_NAME;
+	if (!um_ends_in_version(last))
+		return UM_EVENT_NOT_HTTP;
+	sc->line = UM_LINE_REQUEST;
 	sc->detail = st->match;
 	st->match = 0;
-	return um_ends_in_version(last) ? UM_EVENT_REQUEST : UM_EVENT_NOT_HTTP;
+	return UM_EVENT_NONE;
 }
 
 #endif

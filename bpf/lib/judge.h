@@ -8,25 +8,17 @@
 #include "lib/requests.h"
 #include "lib/tls.h"
 
-/* One stretch of payload while it is judged. The cursor is scan.base + scan.w.pos. */
+/* One stretch of payload while it is judged. */
 struct um_judge {
 	struct um_scan scan;
 	u64 now;
-	u32 end;      /* offset in the packet behind the last byte */
-	u32 sent;     /* 1: this socket sent it */
-	u32 held;     /* 1 + slot of um_held the bytes are in; 0: they are in the packet */
-	u32 held_len; /* bytes kept of a held segment */
-	u32 next;     /* sequence number behind the last byte */
+	u32 sent; /* 1: this socket sent it */
+	u32 next; /* sequence number behind the last byte */
 };
 
 #define um_flag(s, bits) __sync_fetch_and_or(&(s)->flags, (bits))
 
 #define UM_LOST_TRIES 64
-
-static __always_inline u32 um_cursor(const struct um_judge *j)
-{
-	return j->scan.base + j->scan.w.pos;
-}
 
 static __always_inline void um_opaque(struct um_socket *s, u8 l7)
 {
@@ -81,7 +73,7 @@ static __always_inline void um_copy_target(struct __sk_buff *skb, struct um_sock
 	u32 at = j->scan.target, len = skb->len - at;
 
 	s->path_len = 0;
-	if (!at || j->held || at >= skb->len)
+	if (!at || j->scan.held || at >= skb->len)
 		return;
 	if (len > UM_PATH_LEN)
 		len = UM_PATH_LEN;
@@ -186,7 +178,7 @@ static __always_inline void um_on_answer_head(struct um_socket *s, struct um_str
 		return;
 	} else {
 		st->phase = UM_PHASE_BODY;
-		if (st->remain <= j->end - um_cursor(j))
+		if (st->remain <= j->scan.end - um_cursor(&j->scan))
 			return; /* all of it is here: head and end are counted together */
 	}
 	um_answered(s, st, false, j->now);
@@ -212,8 +204,8 @@ static __always_inline void um_on_tls(struct __sk_buff *skb, struct um_socket *s
 	struct bpf_sock *sk = skb->sk;
 	struct um_tls *tls;
 
-	if (s->l7 == UM_L7_HTTP1 || j->held ||
-	    bpf_skb_load_bytes(skb, um_cursor(j), begin, sizeof(begin)) || begin[1] != 3) {
+	if (s->l7 == UM_L7_HTTP1 || j->scan.held ||
+	    bpf_skb_load_bytes(skb, um_cursor(&j->scan), begin, sizeof(begin)) || begin[1] != 3) {
 		um_not_http(s, st);
 		return;
 	}
@@ -228,22 +220,27 @@ static __always_inline void um_on_tls(struct __sk_buff *skb, struct um_socket *s
 		UM_COUNT(storage_failed);
 		return;
 	}
-	um_client_hello(skb, um_cursor(j), tls);
+	um_client_hello(skb, um_cursor(&j->scan), tls);
 	/* The answer's first segment names the version. */
 	s->tls_seen = 1;
 	(j->sent ? &s->received : &s->sent)->phase = UM_PHASE_START;
+}
+
+/* A start line was read; false when it makes no sense here. */
+static __always_inline bool um_on_line(struct __sk_buff *skb, struct um_socket *s,
+				       struct um_stream *st, struct um_judge *j)
+{
+	if (j->scan.line == UM_LINE_STATUS)
+		um_on_status(s, st, j->scan.detail);
+	else
+		um_on_request(skb, s, st, j);
+	return st->phase != UM_PHASE_LOST;
 }
 
 static __always_inline void um_on_event(struct __sk_buff *skb, struct um_socket *s,
 					struct um_stream *st, struct um_judge *j, int event)
 {
 	switch (event) {
-	case UM_EVENT_REQUEST:
-		um_on_request(skb, s, st, j);
-		break;
-	case UM_EVENT_STATUS:
-		um_on_status(s, st, j->scan.detail);
-		break;
 	case UM_EVENT_HEAD:
 		if (st->flags & UM_STREAM_BAD && !(st->flags & UM_STREAM_CHUNKED))
 			um_lose(s);
@@ -290,7 +287,7 @@ static __always_inline void um_pass(struct um_judge *j, u32 bytes)
 static __always_inline void um_pass_body(struct um_socket *s, struct um_stream *st,
 					 struct um_judge *j)
 {
-	u32 here = j->end - um_cursor(j);
+	u32 here = j->scan.end - um_cursor(&j->scan);
 	u32 bytes = st->remain < here ? (u32)st->remain : here;
 
 	um_pass(j, bytes);
@@ -306,83 +303,41 @@ static __always_inline void um_pass_body(struct um_socket *s, struct um_stream *
 	}
 }
 
-/* Bytes of a held segment that were kept. */
-static __always_inline int um_load_held(struct __sk_buff *skb, struct um_judge *j, u32 at, u32 len)
-{
-	struct bpf_sock *sk = skb->sk;
-	struct um_held *held;
-	u32 slot = j->held - 1;
-
-	if (!sk)
-		return -1;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk)
-		return -1;
-	held = bpf_sk_storage_get(&um_held, sk, 0, 0);
-	if (!held || slot >= UM_HELD_SEGMENTS || at >= UM_HELD_BYTES || at >= j->held_len)
-		return -1;
-	if (len > j->held_len - at)
-		len = j->held_len - at;
-	asm volatile("" : "+r"(len));
-	if (len < 1 || len > UM_WINDOW)
-		return -1;
-	j->scan.w.len = len;
-	return bpf_probe_read_kernel(j->scan.w.data, len, held->segments[slot].data + at);
-}
-
-/* Fills the window from the cursor on. */
-static __always_inline int um_fill(struct __sk_buff *skb, struct um_judge *j)
-{
-	struct um_window *w = &j->scan.w;
-	u32 at = um_cursor(j), len = j->end - at;
-
-	j->scan.base = at;
-	w->pos = 0;
-	if (len > UM_WINDOW)
-		len = UM_WINDOW;
-	w->len = len;
-	if (j->held)
-		return um_load_held(skb, j, at, len);
-	asm volatile("" : "+r"(len));
-	if (len < 1 || len > UM_WINDOW)
-		return -1;
-	return bpf_skb_load_bytes(skb, at, w->data, len);
-}
-
-/* Skips body bytes, or reads on until something happens. False when the stretch is used up. */
+/*
+ * Reads on until something happens, or skips body bytes; or both. False when the stretch is used up.
+ */
 static __always_inline bool um_one_turn(struct __sk_buff *skb, struct um_socket *s,
 					struct um_stream *st, struct um_judge *j)
 {
-	u32 before;
-	int event;
+	u32 before = um_cursor(&j->scan);
 
-	if (um_cursor(j) >= j->end || st->phase >= UM_PHASE_OPAQUE)
+	if (before >= j->scan.end || st->phase >= UM_PHASE_OPAQUE)
 		return false;
 	if (st->phase == UM_PHASE_UNTIL_CLOSE) {
-		st->bytes += j->end - um_cursor(j);
+		st->bytes += j->scan.end - before;
 		return false;
 	}
-	if (st->phase == UM_PHASE_BODY || st->phase == UM_PHASE_CHUNK_DATA) {
+	if (st->phase != UM_PHASE_BODY && st->phase != UM_PHASE_CHUNK_DATA) {
+		int event;
+
+		if (st->phase == UM_PHASE_START) {
+			st->start_ns = j->now;
+			st->bytes = 0;
+		}
+		j->scan.line = UM_LINE_NONE;
+		event = um_http_scan(skb, st, &j->scan);
+		st->bytes += um_cursor(&j->scan) - before;
+		if (j->scan.line && !um_on_line(skb, s, st, j))
+			return false;
+		if (event)
+			um_on_event(skb, s, st, j, event);
+	}
+	if (st->phase == UM_PHASE_BODY || st->phase == UM_PHASE_CHUNK_DATA)
 		um_pass_body(s, st, j);
-		return true;
-	}
-	if (j->scan.w.pos >= j->scan.w.len && um_fill(skb, j)) {
-		um_lose(s);
-		return false;
-	}
-	if (st->phase == UM_PHASE_START) {
-		st->start_ns = j->now;
-		st->bytes = 0;
-	}
-	before = j->scan.w.pos;
-	event = um_http_scan(st, &j->scan);
-	st->bytes += j->scan.w.pos - before;
-	if (event)
-		um_on_event(skb, s, st, j, event);
-	return true;
+	return um_cursor(&j->scan) < j->scan.end;
 }
 
-#define UM_TURNS_A_CALL 3
+#define UM_TURNS_A_CALL 1
 
 /* A few turns; 0 when the stretch is used up. Global: checked once, however often it is called. */
 __noinline int um_turn(struct __sk_buff *skb, struct um_socket *s, struct um_judge *j)

@@ -8,9 +8,7 @@
 #include "abi/socket.h"
 
 enum um_event {
-	UM_EVENT_NONE = 0,     /* the window is used up, or there is more to do in it */
-	UM_EVENT_REQUEST = 1,  /* a request line was read: method in `detail` */
-	UM_EVENT_STATUS = 2,   /* a status was read: in `detail` */
+	UM_EVENT_NONE = 0,     /* the stretch is used up, or there is more to do in it */
 	UM_EVENT_HEAD = 3,     /* the head ended */
 	UM_EVENT_END = 4,      /* the message ended */
 	UM_EVENT_NOT_HTTP = 5, /* what should begin a message does not */
@@ -20,13 +18,31 @@ enum um_event {
 	UM_EVENT_EMPTY = 9,    /* a byte between messages, part of neither */
 };
 
+/* A start line that was read to its end; acted upon before the event behind it. */
+enum um_line {
+	UM_LINE_NONE = 0,
+	UM_LINE_REQUEST = 1, /* method in `detail` */
+	UM_LINE_STATUS = 2,  /* status in `detail` */
+};
+
+/* One stretch of payload while it is read. */
 struct um_scan {
 	struct um_window w;
 	u32 base;   /* offset in the packet of the window's first byte */
-	u32 detail; /* of the event */
+	u32 end;    /* offset in the packet behind the last byte */
+	u32 line;   /* enum um_line */
+	u32 detail; /* of the line */
 	u32 target; /* offset in the packet of the request target; 0: it began in an earlier one */
 	u32 is_answer;
+	u32 held;     /* 1 + slot of um_held the bytes are in; 0: they are in the packet */
+	u32 held_len; /* bytes kept of a held segment */
 };
+
+/* Offset in the packet of the next byte to read. */
+static __always_inline u32 um_cursor(const struct um_scan *sc)
+{
+	return sc->base + sc->w.pos;
+}
 
 static __always_inline bool um_is_digit(u8 c)
 {

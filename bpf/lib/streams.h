@@ -115,7 +115,7 @@ static __always_inline void um_judge_in_place(struct __sk_buff *skb, struct um_s
 	j.sent = sent;
 	j.scan.is_answer = um_is_answer(s, sent);
 	j.scan.base = p->payload;
-	j.end = p->payload + p->len;
+	j.scan.end = p->payload + p->len;
 	if (st->phase == UM_PHASE_LOST)
 		um_try_again(s, st, sent);
 	j.next = p->seq + p->len;
