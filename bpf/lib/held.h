@@ -112,7 +112,7 @@ static __noinline int um_next_held(struct __sk_buff *skb, struct um_stream *st, 
 		struct um_held_segment *slot = &held->segments[i];
 		u32 skip = st->next - slot->seq;
 
-		if (!slot->used || slot->sent != j->sent)
+		if (!slot->used || slot->sent != j->scan.sent)
 			continue;
 		waiting = 1;
 		if ((s32)skip < 0)

@@ -71,11 +71,22 @@ static __always_inline bool um_is_decided(struct um_stream *st, struct um_window
 {
 	u8 c = um_byte(w, pos), lower = c | 0x20;
 
-	if (c == '\r' || c == '\n')
+	if (c == '\r' || c == '\n') {
+		st->phase = UM_PHASE_NAME;
 		return true;
+	}
 	if (lower != 'c' && lower != 't')
 		return false;
-	return um_name_at_once(st, w, pos) != UM_NAME_OTHER;
+	switch (um_name_at_once(st, w, pos)) {
+	case UM_NAME_OTHER:
+		return false;
+	case UM_NAME_SPLIT:
+		st->phase = UM_PHASE_NAME;
+		return true;
+	case UM_NAME_MATTERS:
+		return true;
+	}
+	return true;
 }
 
 #define UM_LINE_STEPS (UM_WINDOW / 8 + 16)
@@ -83,28 +94,23 @@ static __always_inline bool um_is_decided(struct um_stream *st, struct um_window
 /* From within a line, passes lines until one that may matter begins, or the window ends. */
 static __always_inline void um_pass_lines(struct um_stream *st, struct um_window *w)
 {
-	for (u32 i = 0; i < UM_LINE_STEPS; i++) {
-		u32 pos = *(volatile u32 *)&w->pos, at;
+	u32 pos = w->pos, len = w->len, forget = um_forget(w);
 
-		if (pos >= w->len)
-			break;
-		at = um_line_feed(um_word(w, pos));
-		pos += at + (at < 8);
-		*(volatile u32 *)&w->pos = pos;
+	for (u32 i = 0; i < UM_LINE_STEPS && pos < len; i++) {
+		u32 at = um_line_feed(um_word(w, pos));
+
+		pos = (pos + at + (at < 8)) ^ forget;
 		if (at == 8)
 			continue;
-		st->phase = UM_PHASE_NAME;
-		if (pos > w->len)
-			st->phase =
-				UM_PHASE_SKIP; /* the line feed was stale bytes behind the end */
-		if (pos >= w->len)
-			break;
+		if (pos == len)
+			st->phase = UM_PHASE_NAME;
+		if (pos >= len)
+			break; /* beyond it: the line feed was stale bytes behind the end */
+		w->pos = pos;
 		if (um_is_decided(st, w, pos))
 			return;
-		st->phase = UM_PHASE_SKIP;
 	}
-	if (w->pos > w->len)
-		w->pos = w->len;
+	w->pos = pos < len ? pos : len;
 }
 
 /* At the start of a header line, or some way into one of the two names that decide framing. */
@@ -156,38 +162,40 @@ static __always_inline int um_scan_name(struct um_stream *st, struct um_scan *sc
 	return UM_EVENT_NONE;
 }
 
-/* One byte of a Content-Length. `match` is 1 once a digit was seen, 2 after it ended. */
-static __always_inline void um_length_byte(struct um_stream *st, struct um_scan *sc)
-{
-	u8 c = um_byte(&sc->w, sc->w.pos);
-
-	sc->w.pos++;
-	if (um_is_digit(c)) {
-		if (st->match == 2 || st->remain > (1ULL << 58))
-			st->flags |= UM_STREAM_BAD;
-		st->remain = st->remain * 10 + (c - '0');
-		st->match = 1;
-	} else if (c == '\n') {
-		st->flags |= st->match ? UM_STREAM_LENGTH : UM_STREAM_BAD;
-		st->phase = UM_PHASE_NAME;
-		st->match = 0;
-	} else if (c == ' ' || c == '\t' || c == '\r') {
-		if (st->match)
-			st->match = 2;
-	} else {
-		st->flags |= UM_STREAM_BAD;
-	}
-}
-
 #define UM_LENGTH_STEPS 8 /* " 12345\r\n" */
 
+/* Bytes of a Content-Length. `match` is 1 once a digit was seen, 2 after it ended. */
 static __always_inline void um_scan_length(struct um_stream *st, struct um_scan *sc)
 {
-	for (u32 i = 0; i < UM_LENGTH_STEPS; i++) {
-		um_length_byte(st, sc);
-		if (st->phase != UM_PHASE_LENGTH || sc->w.pos >= sc->w.len)
-			return;
+	u32 pos = sc->w.pos, len = sc->w.len, forget = um_forget(&sc->w);
+	u64 remain = st->remain;
+	u8 match = st->match, flags = 0;
+
+	for (u32 i = 0; i < UM_LENGTH_STEPS && pos < len; i++) {
+		u8 c = um_byte(&sc->w, pos);
+
+		pos = (pos + 1) ^ forget;
+		if (um_is_digit(c)) {
+			if (match == 2 || remain > (1ULL << 58))
+				flags |= UM_STREAM_BAD;
+			remain = remain * 10 + (c - '0');
+			match = 1;
+		} else if (c == '\n') {
+			flags |= match ? UM_STREAM_LENGTH : UM_STREAM_BAD;
+			st->phase = UM_PHASE_NAME;
+			match = 0;
+			break;
+		} else if (c == ' ' || c == '\t' || c == '\r') {
+			if (match)
+				match = 2;
+		} else {
+			flags |= UM_STREAM_BAD;
+		}
 	}
+	st->match = match;
+	st->remain = remain;
+	st->flags |= flags;
+	sc->w.pos = pos;
 }
 
 #define UM_WORD_CHUNKED 0x0064656b6e756863ULL /* "chunked" */

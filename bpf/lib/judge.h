@@ -11,9 +11,8 @@
 /* One stretch of payload while it is judged. */
 struct um_judge {
 	struct um_scan scan;
-	u64 now;
-	u32 sent; /* 1: this socket sent it */
 	u32 next; /* sequence number behind the last byte */
+	u64 now;
 };
 
 #define um_flag(s, bits) __sync_fetch_and_or(&(s)->flags, (bits))
@@ -223,7 +222,7 @@ static __always_inline void um_on_tls(struct __sk_buff *skb, struct um_socket *s
 	um_client_hello(skb, um_cursor(&j->scan), tls);
 	/* The answer's first segment names the version. */
 	s->tls_seen = 1;
-	(j->sent ? &s->received : &s->sent)->phase = UM_PHASE_START;
+	(j->scan.sent ? &s->received : &s->sent)->phase = UM_PHASE_START;
 }
 
 /* A start line was read; false when it makes no sense here. */
@@ -346,7 +345,7 @@ __noinline int um_turn(struct __sk_buff *skb, struct um_socket *s, struct um_jud
 
 	if (!s || !j)
 		return 0;
-	st = j->sent ? &s->sent : &s->received;
+	st = j->scan.sent ? &s->sent : &s->received;
 	for (int i = 0; i < UM_TURNS_A_CALL; i++)
 		if (!um_one_turn(skb, s, st, j))
 			return 0;

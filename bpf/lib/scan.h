@@ -25,17 +25,18 @@ enum um_line {
 	UM_LINE_STATUS = 2,  /* status in `detail` */
 };
 
-/* One stretch of payload while it is read. */
+/* One stretch of payload while it is read. Small: it lies on the stack. */
 struct um_scan {
 	struct um_window w;
 	u32 base;   /* offset in the packet of the window's first byte */
 	u32 end;    /* offset in the packet behind the last byte */
-	u32 line;   /* enum um_line */
-	u32 detail; /* of the line */
 	u32 target; /* offset in the packet of the request target; 0: it began in an earlier one */
-	u32 is_answer;
-	u32 held;     /* 1 + slot of um_held the bytes are in; 0: they are in the packet */
-	u32 held_len; /* bytes kept of a held segment */
+	u16 detail; /* of the line */
+	u16 held_len; /* bytes kept of a held segment */
+	u8 held;      /* 1 + slot of um_held the bytes are in; 0: they are in the packet */
+	u8 line;      /* enum um_line */
+	u8 is_answer;
+	u8 sent; /* 1: this socket sent it */
 };
 
 /* Offset in the packet of the next byte to read. */

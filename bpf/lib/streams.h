@@ -112,7 +112,7 @@ static __always_inline void um_judge_in_place(struct __sk_buff *skb, struct um_s
 
 	/* TCP stamps what it sends with the monotonic clock (skb_mstamp_ns): no need to read it again. */
 	j.now = sent && skb->tstamp ? skb->tstamp : bpf_ktime_get_ns();
-	j.sent = sent;
+	j.scan.sent = sent;
 	j.scan.is_answer = um_is_answer(s, sent);
 	j.scan.base = p->payload;
 	j.scan.end = p->payload + p->len;
