@@ -38,6 +38,7 @@ static __always_inline int um_fill(struct __sk_buff *skb, struct um_scan *sc)
 
 	sc->base = at;
 	w->pos = 0;
+	w->value = 0;
 	if (len > UM_WINDOW)
 		len = UM_WINDOW;
 	w->len = len;

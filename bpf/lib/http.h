@@ -8,6 +8,7 @@
 #define UM_LIB_HTTP_H
 
 #include "lib/fill.h"
+#include "lib/heads.h"
 #include "lib/http_body.h"
 #include "lib/http_headers.h"
 #include "lib/http_start.h"
@@ -55,7 +56,7 @@ static __always_inline int um_scan_step(struct um_stream *st, struct um_scan *sc
 	}
 }
 
-#define UM_SCAN_STEPS 8
+#define UM_SCAN_STEPS 6
 
 /*
  * Reads on until something happens or the stretch is used up; UM_EVENT_NONE also where there is more

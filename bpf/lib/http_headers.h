@@ -55,6 +55,7 @@ static __always_inline enum um_name um_name_at_once(struct um_stream *st, struct
 	if (a == UM_WORD_CONTENT && (b & 0x00ffffffffffffffULL) == UM_WORD_LENGTH) {
 		um_enter_value(st, true);
 		w->pos = pos + UM_NAME_LENGTH;
+		w->value = w->pos;
 		return UM_NAME_MATTERS;
 	}
 	if (a == UM_WORD_TRANSFER && b == UM_WORD_ENCODIN && (um_byte(w, pos + 16) | 0x20) == 'g' &&

@@ -69,13 +69,7 @@ static __always_inline int um_scan_start(struct um_stream *st, struct um_scan *s
 	/* A handshake record; in the middle of an old connection, application data. */
 	if (!sc->is_answer && (c == 0x16 || (c == 0x17 && st->flags & UM_STREAM_RETRY)))
 		return UM_EVENT_TLS;
-	st->phase = UM_PHASE_TOKEN;
-	st->flags &= ~(UM_STREAM_LENGTH | UM_STREAM_CHUNKED | UM_STREAM_BAD);
-	st->flags |= UM_STREAM_MESSAGE;
-	st->match = 0;
-	st->tail = 0;
-	st->remain = 0;
-	sc->target = 0;
+	um_message_begins(st, sc);
 	if (!sc->is_answer && sc->w.pos + 8 <= sc->w.len) {
 		u32 len;
 		u8 method = um_method_at_once(um_word(&sc->w, sc->w.pos), &len);

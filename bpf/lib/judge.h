@@ -8,12 +8,55 @@
 #include "lib/requests.h"
 #include "lib/tls.h"
 
-/* One stretch of payload while it is judged. */
+/*
+ * One stretch of payload while it is judged, and what lasts longer. Too much for the stack (512 bytes
+ * with all callers), so it lies in um_judges, one for each depth that programs can interrupt each other.
+ */
 struct um_judge {
 	struct um_scan scan;
+	u32 busy; /* taken */
 	u32 next; /* sequence number behind the last byte */
 	u64 now;
+	struct um_head heads[UM_HEADS]; /* what answers began with, by server */
 };
+
+#define UM_JUDGES 4
+
+/*
+ * Purpose: room for judging. Key: 0 on ingress, which runs with softirqs off, so one a CPU is enough;
+ * 1 and up on egress, which a softirq and, on some kernels, another task may interrupt.
+ * Inserts: the kernel (array). Full: the segment is not judged, which is a desync.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, UM_JUDGES);
+	__type(key, u32);
+	__type(value, struct um_judge);
+} um_judges SEC(".maps");
+
+static __always_inline struct um_judge *um_take_judge(bool sent)
+{
+	if (!sent) {
+		u32 zero = 0;
+
+		return bpf_map_lookup_elem(&um_judges, &zero);
+	}
+#pragma unroll
+	for (int i = 1; i < UM_JUDGES; i++) {
+		u32 key = i;
+		struct um_judge *j = bpf_map_lookup_elem(&um_judges, &key);
+
+		if (j && !__sync_lock_test_and_set(&j->busy, 1))
+			return j;
+	}
+	return 0;
+}
+
+static __always_inline void um_release_judge(struct um_judge *j, bool sent)
+{
+	if (sent)
+		__sync_lock_test_and_set(&j->busy, 0);
+}
 
 #define um_flag(s, bits) __sync_fetch_and_or(&(s)->flags, (bits))
 
@@ -302,6 +345,29 @@ static __always_inline void um_pass_body(struct um_socket *s, struct um_stream *
 	}
 }
 
+/* Reads on until something happens; a head that begins as the last one did is not read again. */
+static __always_inline int um_read(struct __sk_buff *skb, struct um_socket *s, struct um_stream *st,
+				   struct um_judge *j)
+{
+	struct um_head *head = &j->heads[(s->server + s->port) & (UM_HEADS - 1)];
+	struct um_scan *sc = &j->scan;
+	bool fresh = st->phase == UM_PHASE_START && sc->is_answer && sc->w.pos >= sc->w.len;
+	u32 begin = um_cursor(sc);
+	int event;
+
+	sc->line = UM_LINE_NONE;
+	if (!fresh)
+		return um_http_scan(skb, st, sc);
+	if (um_fill(skb, sc))
+		return UM_EVENT_LOST;
+	um_head_again(st, sc, head);
+	fresh = !sc->line;
+	event = um_http_scan(skb, st, sc);
+	if (fresh && sc->base == begin)
+		um_remember_head(st, sc, head);
+	return event;
+}
+
 /*
  * Reads on until something happens, or skips body bytes; or both. False when the stretch is used up.
  */
@@ -323,8 +389,7 @@ static __always_inline bool um_one_turn(struct __sk_buff *skb, struct um_socket 
 			st->start_ns = j->now;
 			st->bytes = 0;
 		}
-		j->scan.line = UM_LINE_NONE;
-		event = um_http_scan(skb, st, &j->scan);
+		event = um_read(skb, s, st, j);
 		st->bytes += um_cursor(&j->scan) - before;
 		if (j->scan.line && !um_on_line(skb, s, st, j))
 			return false;

@@ -25,7 +25,7 @@ enum um_line {
 	UM_LINE_STATUS = 2,  /* status in `detail` */
 };
 
-/* One stretch of payload while it is read. Small: it lies on the stack. */
+/* One stretch of payload while it is read. */
 struct um_scan {
 	struct um_window w;
 	u32 base;   /* offset in the packet of the window's first byte */
@@ -43,6 +43,17 @@ struct um_scan {
 static __always_inline u32 um_cursor(const struct um_scan *sc)
 {
 	return sc->base + sc->w.pos;
+}
+
+static __always_inline void um_message_begins(struct um_stream *st, struct um_scan *sc)
+{
+	st->phase = UM_PHASE_TOKEN;
+	st->flags &= ~(UM_STREAM_LENGTH | UM_STREAM_CHUNKED | UM_STREAM_BAD);
+	st->flags |= UM_STREAM_MESSAGE;
+	st->match = 0;
+	st->tail = 0;
+	st->remain = 0;
+	sc->target = 0;
 }
 
 static __always_inline bool um_is_digit(u8 c)

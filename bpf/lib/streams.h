@@ -104,27 +104,35 @@ static __always_inline void um_server_answers(struct __sk_buff *skb, struct um_s
 }
 
 /* Judges a segment that is in place, and those that waited for it. */
-static __always_inline void um_judge_in_place(struct __sk_buff *skb, struct um_socket *s,
-					      struct um_stream *st, const struct um_packet *p,
-					      bool sent)
+static __always_inline int um_judge_in_place(struct __sk_buff *skb, struct um_socket *s,
+					     struct um_stream *st, const struct um_packet *p,
+					     bool sent)
 {
-	struct um_judge j = {};
+	struct um_judge *j = um_take_judge(sent);
 
+	if (!j)
+		return -1;
 	/* TCP stamps what it sends with the monotonic clock (skb_mstamp_ns): no need to read it again. */
-	j.now = sent && skb->tstamp ? skb->tstamp : bpf_ktime_get_ns();
-	j.scan.sent = sent;
-	j.scan.is_answer = um_is_answer(s, sent);
-	j.scan.base = p->payload;
-	j.scan.end = p->payload + p->len;
+	j->now = sent && skb->tstamp ? skb->tstamp : bpf_ktime_get_ns();
+	j->next = p->seq + p->len;
+	j->scan.w.pos = 0;
+	j->scan.w.len = 0;
+	j->scan.base = p->payload;
+	j->scan.end = p->payload + p->len;
+	j->scan.target = 0;
+	j->scan.held = 0;
+	j->scan.sent = sent;
+	j->scan.is_answer = um_is_answer(s, sent);
 	if (st->phase == UM_PHASE_LOST)
 		um_try_again(s, st, sent);
-	j.next = p->seq + p->len;
 	for (int i = 0; i <= UM_HELD_SEGMENTS; i++) {
-		um_run(skb, s, &j);
-		st->next = j.next;
-		if (!(st->flags & UM_STREAM_HELD) || !um_next_held(skb, st, &j))
-			return;
+		um_run(skb, s, j);
+		st->next = j->next;
+		if (!(st->flags & UM_STREAM_HELD) || !um_next_held(skb, st, j))
+			break;
 	}
+	um_release_judge(j, sent);
+	return 0;
 }
 
 #define UM_SPINS (1 << 17) /* milliseconds: what a segment of nothing but tiny chunks takes */
@@ -222,9 +230,11 @@ static __noinline int um_judge(struct __sk_buff *skb, struct um_socket *s, struc
 		st->next = p->seq; /* what is missing was lost with the rest */
 		place = 0;
 	}
-	if (!place)
-		um_judge_in_place(skb, s, st, p, sent);
-	else if (place < 0 && um_hold(skb, st, p, sent))
+	if (place < 0)
+		place = um_hold(skb, st, p, sent);
+	else if (!place)
+		place = um_judge_in_place(skb, s, st, p, sent);
+	if (place < 0)
 		um_lose(s);
 	if (!sent)
 		__sync_lock_test_and_set(&st->busy, 0);

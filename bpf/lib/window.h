@@ -5,14 +5,15 @@
 
 #include "lib/kernel.h"
 
-#define UM_WINDOW 128
+#define UM_WINDOW 256
 
 struct um_window {
 	u8 data[UM_WINDOW +
 		8]; /* eight bytes of slack, so that a word can be read at any position */
 	u32 pos;
 	u32 len;
-	u32 zero; /* is 0, which the verifier does not know */
+	u32 value; /* where in it the value of Content-Length begins; 0: not seen */
+	u32 zero;  /* is 0, which the verifier does not know */
 };
 
 /* Keeps the compiler from checking one copy of a position and using another. */
