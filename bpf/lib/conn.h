@@ -189,6 +189,7 @@ static __always_inline void um_take_over_early(struct um_socket *s)
 	s->sent.phase = early->socket.sent.phase;
 	s->runs_head = early->socket.runs_head;
 	s->runs_tail = early->socket.runs_tail;
+	s->runs_base = early->socket.runs_base;
 	__builtin_memcpy(s->runs, early->socket.runs, sizeof(s->runs));
 	s->late_request_bytes = early->socket.late_request_bytes;
 	s->path_len = early->socket.path_len;

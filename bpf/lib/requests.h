@@ -32,6 +32,12 @@ static __always_inline void um_series_key_of(const struct um_socket *s, struct u
 	key->shard = um_shard();
 }
 
+/* Run number `at`. While none waits the next goes to runs[0], which shares a line with head and tail. */
+static __always_inline struct um_request *um_run_at(struct um_socket *s, u32 at)
+{
+	return &s->runs[(at - s->runs_base) & (UM_REQUEST_RUNS - 1)];
+}
+
 /*
  * A request's start line is complete. Requests of one segment share their start time and become
  * one run; when all runs are taken, the last run of the same method takes one more.
@@ -39,11 +45,13 @@ static __always_inline void um_series_key_of(const struct um_socket *s, struct u
 static __always_inline int um_request_begins(struct um_socket *s, u64 start_ns, u8 method)
 {
 	u32 tail = s->runs_tail, head = s->runs_head;
-	struct um_request *last = &s->runs[(tail - 1) & (UM_REQUEST_RUNS - 1)];
+	struct um_request *last = um_run_at(s, tail - 1);
 	struct um_request *run;
 
-	if (tail != head && last->method == method &&
-	    (last->start_ns == start_ns || tail - head >= UM_REQUEST_RUNS)) {
+	if (tail == head)
+		s->runs_base = tail;
+	else if (last->method == method &&
+		 (last->start_ns == start_ns || tail - head >= UM_REQUEST_RUNS)) {
 		if (last->start_ns != start_ns)
 			UM_COUNT(pipeline_merged);
 		__sync_fetch_and_add(&last->count, 1);
@@ -51,7 +59,7 @@ static __always_inline int um_request_begins(struct um_socket *s, u64 start_ns, 
 	}
 	if (tail - head >= UM_REQUEST_RUNS)
 		return -1;
-	run = &s->runs[tail & (UM_REQUEST_RUNS - 1)];
+	run = um_run_at(s, tail);
 	run->start_ns = start_ns;
 	run->bytes = 0;
 	run->count = 1;
@@ -68,7 +76,7 @@ static __always_inline void um_request_ended(struct um_socket *s, u64 bytes)
 	if (tail == s->runs_head)
 		__sync_fetch_and_add(&s->late_request_bytes, bytes);
 	else
-		s->runs[(tail - 1) & (UM_REQUEST_RUNS - 1)].bytes += bytes;
+		um_run_at(s, tail - 1)->bytes += bytes;
 }
 
 /*
@@ -78,7 +86,7 @@ static __always_inline void um_request_ended(struct um_socket *s, u64 bytes)
 static __always_inline int um_take_request(struct um_socket *s)
 {
 	u32 head = s->runs_head;
-	struct um_request *run = &s->runs[head & (UM_REQUEST_RUNS - 1)];
+	struct um_request *run = um_run_at(s, head);
 	u32 count = run->count;
 
 	if (head == s->runs_tail)
@@ -186,7 +194,7 @@ static __always_inline void um_requests_over(struct um_socket *s, u64 now)
 		u32 at = s->runs_head + i;
 
 		if ((s32)(s->runs_tail - at) > 0)
-			um_count_cut(s, &s->runs[at & (UM_REQUEST_RUNS - 1)], now);
+			um_count_cut(s, um_run_at(s, at), now);
 	}
 	if (s->answering != 2 && !s->late_request_bytes)
 		return;
