@@ -152,37 +152,37 @@ static __always_inline void um_on_status(struct um_socket *s, struct um_stream *
 	s->answering = 1;
 }
 
-/* Counts the answer under way. Global: it would be checked at each of the places it is called from. */
-__noinline int um_count(struct um_socket *s, u32 sent, u32 ended, u64 now)
-{
-	struct um_stream *st;
-	u64 bytes;
+/* What of the answer under way is to be counted when the turn ends: one place, for the verifier. */
+enum um_counting {
+	UM_COUNTING_NOTHING = 0,
+	UM_COUNTING_HEAD = 1,
+	UM_COUNTING_END = 2,
+};
 
-	if (!s)
-		return 0;
-	st = sent ? &s->sent : &s->received;
-	bytes = s->answer_request_bytes;
+static __always_inline void um_count(struct um_socket *s, struct um_stream *st, struct um_judge *j)
+{
+	bool ended = j->scan.counting == UM_COUNTING_END;
+	u64 bytes = s->answer_request_bytes;
+
 	if (s->late_request_bytes)
 		bytes += __sync_lock_test_and_set(&s->late_request_bytes, 0);
-	um_count_answer(s, st, bytes, s->answering == 2, ended, now, !sent);
+	um_count_answer(s, st, bytes, s->answering == 2, ended, j->now, !j->scan.sent);
 	s->answering = ended ? 0 : 2;
-	return 0;
 }
 
-static __always_inline void um_answered(struct um_socket *s, struct um_stream *st, bool ended,
-					u64 now)
+static __always_inline void um_answered(struct um_socket *s, struct um_judge *j,
+					enum um_counting counting)
 {
 	if (s->answering)
-		um_count(s, st == &s->sent, ended, now);
+		j->scan.counting = counting;
 }
 
-static __always_inline void um_on_end(struct um_socket *s, struct um_stream *st, bool answer,
-				      u64 now)
+static __always_inline void um_on_end(struct um_socket *s, struct um_stream *st, struct um_judge *j)
 {
 	st->phase = UM_PHASE_START;
 	st->flags &= ~UM_STREAM_MESSAGE;
-	if (answer)
-		um_answered(s, st, true, now);
+	if (j->scan.is_answer)
+		um_answered(s, j, UM_COUNTING_END);
 	else
 		um_request_ended(s, st->bytes);
 }
@@ -201,13 +201,13 @@ static __always_inline void um_on_answer_head(struct um_socket *s, struct um_str
 		return;
 	}
 	if (status == 101 || (asked && s->answer_method == UM_METHOD_CONNECT && status < 300)) {
-		um_answered(s, st, true, j->now);
+		um_answered(s, j, UM_COUNTING_END);
 		um_flag(s, UM_SOCKET_TUNNEL);
 		um_opaque(s, 0);
 		return;
 	}
 	if (bodiless) {
-		um_on_end(s, st, true, j->now);
+		um_on_end(s, st, j);
 		return;
 	}
 	if (st->flags & UM_STREAM_CHUNKED) {
@@ -216,14 +216,14 @@ static __always_inline void um_on_answer_head(struct um_socket *s, struct um_str
 	} else if (!(st->flags & UM_STREAM_LENGTH)) {
 		st->phase = UM_PHASE_UNTIL_CLOSE;
 	} else if (!st->remain) {
-		um_on_end(s, st, true, j->now);
+		um_on_end(s, st, j);
 		return;
 	} else {
 		st->phase = UM_PHASE_BODY;
 		if (st->remain <= j->scan.end - um_cursor(&j->scan))
 			return; /* all of it is here: head and end are counted together */
 	}
-	um_answered(s, st, false, j->now);
+	um_answered(s, j, UM_COUNTING_HEAD);
 }
 
 static __always_inline void um_on_request_head(struct um_socket *s, struct um_stream *st,
@@ -235,7 +235,7 @@ static __always_inline void um_on_request_head(struct um_socket *s, struct um_st
 	} else if (st->flags & UM_STREAM_LENGTH && st->remain) {
 		st->phase = UM_PHASE_BODY;
 	} else {
-		um_on_end(s, st, false, j->now);
+		um_on_end(s, st, j);
 	}
 }
 
@@ -292,7 +292,7 @@ static __always_inline void um_on_event(struct __sk_buff *skb, struct um_socket 
 			um_on_request_head(s, st, j);
 		break;
 	case UM_EVENT_END:
-		um_on_end(s, st, j->scan.is_answer, j->now);
+		um_on_end(s, st, j);
 		break;
 	case UM_EVENT_NOT_HTTP:
 		um_not_http(s, st);
@@ -338,7 +338,7 @@ static __always_inline void um_pass_body(struct um_socket *s, struct um_stream *
 	if (st->remain)
 		return;
 	if (st->phase == UM_PHASE_BODY) {
-		um_on_end(s, st, j->scan.is_answer, j->now);
+		um_on_end(s, st, j);
 	} else {
 		st->phase = UM_PHASE_CHUNK;
 		st->match = UM_CHUNK_CR;
@@ -356,12 +356,12 @@ static __always_inline int um_read(struct __sk_buff *skb, struct um_socket *s, s
 	int event;
 
 	sc->line = UM_LINE_NONE;
-	if (!fresh)
-		return um_http_scan(skb, st, sc);
-	if (um_fill(skb, sc))
-		return UM_EVENT_LOST;
-	um_head_again(st, sc, head);
-	fresh = !sc->line;
+	if (fresh) {
+		if (um_fill(skb, sc))
+			return UM_EVENT_LOST;
+		um_head_again(st, sc, head);
+		fresh = !sc->line;
+	}
 	event = um_http_scan(skb, st, sc);
 	if (fresh && sc->base == begin)
 		um_remember_head(st, sc, head);
@@ -382,6 +382,7 @@ static __always_inline bool um_one_turn(struct __sk_buff *skb, struct um_socket 
 		st->bytes += j->scan.end - before;
 		return false;
 	}
+	j->scan.counting = UM_COUNTING_NOTHING;
 	if (st->phase != UM_PHASE_BODY && st->phase != UM_PHASE_CHUNK_DATA) {
 		int event;
 
@@ -398,6 +399,8 @@ static __always_inline bool um_one_turn(struct __sk_buff *skb, struct um_socket 
 	}
 	if (st->phase == UM_PHASE_BODY || st->phase == UM_PHASE_CHUNK_DATA)
 		um_pass_body(s, st, j);
+	if (j->scan.counting)
+		um_count(s, st, j);
 	return um_cursor(&j->scan) < j->scan.end;
 }
 

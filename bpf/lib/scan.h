@@ -36,7 +36,8 @@ struct um_scan {
 	u8 held;      /* 1 + slot of um_held the bytes are in; 0: they are in the packet */
 	u8 line;      /* enum um_line */
 	u8 is_answer;
-	u8 sent; /* 1: this socket sent it */
+	u8 sent;     /* 1: this socket sent it */
+	u8 counting; /* enum um_counting */
 };
 
 /* Offset in the packet of the next byte to read. */
