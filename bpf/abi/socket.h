@@ -5,6 +5,7 @@
 
 #include "flow.h"
 #include "sample.h"
+#include "service.h"
 
 /* Where a byte stream stands. Explicit numbers: they survive an upgrade. */
 enum um_phase {
@@ -136,6 +137,7 @@ struct um_socket {
 	__u8 path_len; /* bytes of `path` that were there to copy */
 	__u8 pad2[2];
 	char path[UM_PATH_LEN]; /* request target that began last, cut nowhere else */
+	struct um_steered steered;
 };
 
 /* What a TLS ClientHello said. */
