@@ -2,7 +2,7 @@
 """Follows workloads as they start, are renamed and go."""
 
 import itertools
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from undermesh.app.limits import SECOND_NS, Limits
 from undermesh.app.ports import CgroupTable, Ports, Structured
-from undermesh.model.workload import IdentityId
+from undermesh.model.workload import IdentityId, Workload
 from undermesh.telemetry.growth import as_bytes
 from undermesh.telemetry.leaving import Leaving
 
@@ -35,6 +35,8 @@ class Census:
         self._leaving = leaving
         self._kept = limits.gone_ends
         self._unused: OrderedDict[IdentityId, None] = OrderedDict()
+        self.departed: deque[Workload] = deque(maxlen=limits.gone_ends)
+        """Those that are gone and folded, to be shown for a while; the last to go at the end."""
         self._cgroups = np.zeros(0, np.uint64)
         self._gone = np.zeros(1, np.uint64)
         """gone_ns of each, and behind them a zero for those that were not there."""
@@ -87,6 +89,8 @@ class Census:
         self._keys, self._values = self._keys[~wanted], self._values[~wanted]
         for number in gone:
             workload = self._book.get(number)
+            if workload is not None and workload.gone_ns is not None:
+                self.departed.append(workload)
             if workload is not None and workload.identity:
                 self._unused[workload.identity] = None
                 self._unused.move_to_end(workload.identity)

@@ -56,6 +56,7 @@ class Observatory:
             folder=self._folder,
             naming=naming,
             readers=readers,
+            departed=self._census.departed,
             limits=limits,
         )
         self.runs = Runs(cgroups=ports.cgroups, notes=ports.notes, book=ports.book, node=node)

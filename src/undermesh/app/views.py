@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is asked of the agent: edges, flows, samples, drops, workloads."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -93,9 +93,11 @@ class Views:
         folder: Folder,
         naming: Naming,
         readers: Readers,
+        departed: Collection[Workload],
         limits: Limits,
     ) -> None:
         plane = ports.plane
+        self._departed = departed
         self._plane = plane
         self._book = ports.book
         self._host = ports.host
@@ -185,7 +187,7 @@ class Views:
     def workloads(self, *, now_ns: int) -> list[Workload]:
         """Those that are there by name, with their processes; then those lately gone."""
         there, gone = [], []
-        for workload in self._book.all():
+        for workload in (*self._book.all(), *self._departed):
             if workload.gone_ns is None:
                 pids = self._host.pids(workload.cgroup, workload.exe)
                 there.append(replace(workload, pids=pids))

@@ -55,6 +55,20 @@ def test_live_workloads_keep_their_entries(job):
     assert job.totals() == {("job-1", "db"): 5, ("web", "db"): 9}
 
 
+def test_who_is_gone_and_folded_is_still_listed_for_a_while(job):
+    job.leaves(40, JOB)
+    job.pass_seconds(10)
+
+    def listed():
+        now = job.at.monotonic_ns
+        return {w.name for w in job.agent.views.workloads(now_ns=now) if w.gone_ns is not None}
+
+    assert held(job, "um_owners") == 2
+    assert listed() == {"job-1"}
+    job.pass_seconds(3601)
+    assert listed() == set()
+
+
 def test_the_last_seconds_still_name_who_is_gone(job):
     job.leaves(40, JOB)
     job.pass_seconds(8)
