@@ -5,9 +5,9 @@ Traffic is HTTP between two sockets of one process inside the scope, so what mus
 known to the last request, connection and byte.
 """
 
+import ctypes
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -307,12 +307,8 @@ def test_a_cgroup_somebody_holds_for_himself_is_said_so_and_nothing_is_left(opti
     loaded = Opened.read(objects / "sample.bpf.o").configure(Configuration()).load()
     fd = os.open(options.scope, os.O_RDONLY)
     egress, program = AttachType.CGROUP_INET_EGRESS, loaded.programs["out"]
-    attach = ["bpftool", "cgroup", "attach", str(options.scope), "egress"]
-    detach = ["bpftool", "cgroup", "detach", str(options.scope), "egress"]
-    which = ["id", str(program.facts().id)]
-    if shutil.which("bpftool") is None:
-        pytest.skip("attaching without BPF_F_ALLOW_MULTI takes bpftool")
-    subprocess.run([*attach, *which], check=True)
+    libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    assert libbpf.bpf_prog_attach(program.fd, fd, int(egress), 0) == 0  # no BPF_F_ALLOW_MULTI
     try:
         with pytest.raises(errors.HookTaken, match=r"program out \(id \d+\)"):
             start(options)
@@ -320,7 +316,7 @@ def test_a_cgroup_somebody_holds_for_himself_is_said_so_and_nothing_is_left(opti
         assert not links.query(fd, AttachType.CGROUP_INET_INGRESS)[1]
         assert not (options.bpffs / "undermesh" / options.instance).exists()
     finally:
-        subprocess.run([*detach, *which], check=True)
+        libbpf.bpf_prog_detach2(program.fd, fd, int(egress))
         loaded.close()
         os.close(fd)
 
