@@ -8,6 +8,7 @@ known to the last request, connection and byte.
 import ctypes
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
