@@ -42,6 +42,10 @@ struct um_stats {
 	__u64 malformed;       /* packets whose headers did not parse */
 	__u64 answers_malformed;
 	__u64 samples_limited; /* failed or slow requests not sampled: rate limit; not a loss */
+	__u64 names_full;      /* resolvers without a slot: their queries are not captured */
+	__u64 names_stale;    /* queries not captured: the responder had been silent for too long */
+	__u64 names_unopened; /* queries not captured: no port on ::1 for their resolver yet */
+	__u64 priority_refused; /* a socket's priority, DSCP or congestion control could not be set */
 };
 
 #endif

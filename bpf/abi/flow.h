@@ -47,6 +47,10 @@ struct um_flow {
 	__u8 pad[2];
 	char sni[UM_SNI_LEN];
 	char alpn[UM_ALPN_LEN]; /* first protocol offered */
+	__u32 service;          /* um_service.id; 0: the client asked for no service */
+	__u16 service_port;     /* what it asked for */
+	__u8 pad2[2];
+	__u8 service_address[UM_ADDRESS_LEN];
 };
 
 #endif

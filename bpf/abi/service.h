@@ -51,19 +51,24 @@ struct um_slot {
 };
 
 #define UM_BACKEND_USABLE 1 /* may be chosen, and held to by affinity */
+#define UM_BACKEND_CUT 2    /* its sockets are reset at the next cut */
 
-/* One endpoint of one service port. Number 0 is nobody. */
+/*
+ * One endpoint of one service port. Number 0 is nobody. `service` must be the id of every um_service
+ * whose slots name it: a reader that meets another one has read a row amid its replacement.
+ */
 struct um_backend {
 	__u8 address[UM_ADDRESS_LEN];
 	__u16 port;
 	__u8 flags; /* UM_BACKEND_* */
 	__u8 pad;
 	__u32 service; /* um_service.id */
+	__u64 netns;   /* cookie of the only namespace it is reached from; 0: from all */
 };
 
 /* What the kernel knows of a backend; zeroed by user space before its number is used again. */
 struct um_load {
-	__u64 connects;    /* connections opened to it */
+	__u64 connects;    /* established; UDP: connected, or conversations begun */
 	__u64 failures;    /* attempts that never came to be */
 	__u64 requests;    /* answered requests */
 	__u64 errors;      /* of those, status >= 500 or cut */
@@ -74,11 +79,13 @@ struct um_load {
 	__u32 pad;
 };
 
-/* Who stays with which backend. */
+/* Who stays with which backend: of a service's port, as it was asked for. */
 struct um_affinity_key {
 	__u64 caller; /* cgroup id */
 	__u32 service;
-	__u32 pad;
+	__u16 port;
+	__u8 l4;
+	__u8 family; /* 4 or 6: an IPv6 backend is no use to an IPv4 socket */
 };
 
 struct um_affinity {
@@ -87,19 +94,24 @@ struct um_affinity {
 	__u32 pad;
 };
 
-/* For unconnected UDP: what a socket sent to a backend was meant for a service. */
+/*
+ * For unconnected UDP, two entries a conversation: from the service's address to the backend that was
+ * chosen, so that the next datagram follows the first, and from the backend's address back.
+ */
 struct um_meant_key {
 	__u64 cookie;
-	__u8 address[UM_ADDRESS_LEN]; /* of the backend */
+	__u8 address[UM_ADDRESS_LEN];
 	__u16 port;
-	__u8 pad[6];
+	__u8 forward; /* 1: `address` is the service's; 0: the backend's */
+	__u8 pad[5];
 };
 
 struct um_meant {
-	__u8 address[UM_ADDRESS_LEN]; /* of the service */
+	__u8 address[UM_ADDRESS_LEN]; /* the other one */
 	__u16 port;
 	__u8 pad[2];
 	__u32 backend;
+	__u64 last_ns; /* when something was last sent */
 };
 
 /* What of a socket belongs to steering; part of struct um_socket. */

@@ -3,6 +3,7 @@
 #ifndef UM_ABI_SOCKET_H
 #define UM_ABI_SOCKET_H
 
+#include "fastpath.h"
 #include "flow.h"
 #include "sample.h"
 #include "service.h"
@@ -69,6 +70,8 @@ struct um_request {
 #define UM_SOCKET_ATTEMPT 64 /* connect() was called, no SYN has left yet */
 #define UM_SOCKET_BACKFILLED                                                                       \
 	128 /* its owner was read from /proc-like iterators, not seen being made */
+#define UM_SOCKET_STEERED 256 /* `steered` is about this connection */
+#define UM_SOCKET_MEANT 512   /* UDP: has sent to a service without being connected */
 
 /*
  * Client and server of a same-host connection run on two CPUs, and so do the two directions of one
@@ -138,6 +141,7 @@ struct um_socket {
 	__u8 pad2[2];
 	char path[UM_PATH_LEN]; /* request target that began last, cut nowhere else */
 	struct um_steered steered;
+	struct um_direct direct;
 };
 
 /* What a TLS ClientHello said. */
@@ -179,8 +183,8 @@ struct um_udp_key {
 	__u8 remote[UM_ADDRESS_LEN];
 	__u16 local_port; /* host order */
 	__u16 remote_port;
-	__u32 pad;
-	__u64 netns; /* for loopback addresses; 0 for all others */
+	__u32 captured; /* 1: a query taken to the responder, shown as the one that was asked */
+	__u64 netns;    /* for loopback addresses, and what was captured; 0 for all others */
 };
 
 #define UM_UDP_QUERIES 4

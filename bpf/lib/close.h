@@ -82,7 +82,10 @@ static __always_inline void um_on_close(struct sock *sk, int before)
 	struct tcp_sock *tp;
 	u64 now;
 
-	if (!s || !s->role)
+	if (!s)
+		return;
+	um_load_close(s);
+	if (!s->role)
 		return;
 	if (__sync_fetch_and_or(&s->flags, UM_SOCKET_CLOSED) & UM_SOCKET_CLOSED)
 		return;

@@ -7,14 +7,17 @@
 #include "lib/flows.h"
 #include "lib/owners.h"
 #include "lib/requests.h"
+#include "lib/resolvers.h"
+#include "lib/steer.h"
 
-/* Forgets a socket's previous connection; its owner stays. */
+/* Forgets a socket's previous connection, which no longer counts as open; its owner stays. */
 static __always_inline void um_forget_connection(struct um_socket *s)
 {
 	u64 cgroup_id = s->cgroup_id, netns = s->netns;
 	u32 owner = s->owner, pid = s->pid;
 	u8 l4 = s->l4;
 
+	um_load_close(s);
 	__builtin_memset(s, 0, sizeof(*s));
 	s->cgroup_id = cgroup_id;
 	s->netns = netns;
@@ -35,11 +38,14 @@ static __always_inline void um_attempt(struct um_socket *s, u16 port)
 	s->client = s->owner;
 }
 
-static __always_inline void um_count_failure(struct um_socket *s, u8 failure, u64 now)
+/* A global function: it is called from several places, and the verifier checks it once. */
+__noinline int um_count_failure(struct um_socket *s, u32 failure, u64 now)
 {
 	struct um_edge_key key = {};
 	struct um_edge *edge;
 
+	if (!s)
+		return 0;
 	s->role = UM_ROLE_CLIENT;
 	s->failure = failure;
 	um_resolve_server(s);
@@ -50,7 +56,9 @@ static __always_inline void um_count_failure(struct um_socket *s, u8 failure, u6
 		__sync_fetch_and_add(&edge->retransmits, (u64)s->retransmits);
 		edge->last_ns = now;
 	}
+	um_load_failed(s);
 	um_emit_flow(s, 0, UM_FLOW_FAILED, now);
+	return 0;
 }
 
 /* An attempt that sent nothing is over: the kernel found no way to the destination. */
@@ -62,39 +70,90 @@ static __always_inline void um_attempt_over(struct um_socket *s)
 	um_count_failure(s, UM_FAILURE_UNREACHABLE, bpf_ktime_get_ns());
 }
 
-static __always_inline void um_on_connect4(struct bpf_sock_addr *ctx)
+/* connect() on TCP: an attempt begins, at the backend if there is one. */
+static __always_inline void um_note_attempt(struct um_socket *s, const struct um_call *call,
+					    enum um_way way)
 {
-	struct bpf_sock *sk = ctx->sk;
-	struct um_socket *s;
+	bool steered = way == UM_WAY_STEERED;
 
-	if (!sk || ctx->type != 1 /* SOCK_STREAM */)
-		return;
-	s = bpf_sk_storage_get(&um_sockets, sk, 0, 0);
-	if (!s)
-		return;
 	um_attempt_over(s);
-	um_attempt(s, bpf_ntohs(ctx->user_port));
-	um_map_ipv4(s->remote, ctx->user_ip4);
+	um_attempt(s, steered ? call->port : call->asked.port);
+	__builtin_memcpy(s->remote, steered ? call->address : call->asked.address, UM_ADDRESS_LEN);
+	if (way != UM_WAY_DIRECT)
+		um_note_steered(s, call);
+	if (way == UM_WAY_REFUSED) {
+		s->flags = 0;
+		um_count_failure(s, UM_FAILURE_REFUSED, s->attempt_ns);
+	}
 }
 
-static __always_inline void um_on_connect6(struct bpf_sock_addr *ctx)
+/* connect() on UDP: whom the socket is connected to from now on. One that is refused changes nothing. */
+static __always_inline void um_note_association(struct um_socket *s, const struct um_call *call,
+						enum um_way way)
 {
-	struct bpf_sock *sk = ctx->sk;
-	u32 *to;
-	struct um_socket *s;
+	if (way == UM_WAY_REFUSED)
+		return;
+	um_load_close(s);
+	s->flags &= ~UM_SOCKET_STEERED;
+	if (way == UM_WAY_DIRECT)
+		return;
+	um_note_steered(s, call);
+	__builtin_memcpy(s->remote, call->address, UM_ADDRESS_LEN);
+	s->remote_port = call->port;
+	um_load_open(s);
+	um_load_connected(s, 0);
+}
 
-	if (!sk || ctx->type != 1 /* SOCK_STREAM */)
-		return;
-	s = bpf_sk_storage_get(&um_sockets, sk, 0, 0);
+/* Where connect() goes; noted with the socket. */
+static __always_inline enum um_way um_connect(struct bpf_sock_addr *ctx, struct um_call *call)
+{
+	bool service = um_find_service(ctx, call);
+	struct um_socket *s = um_socket_of(ctx, service);
+	enum um_way way = UM_WAY_DIRECT;
+
+	if (service) {
+		um_caller(ctx, s, call);
+		way = um_choose(call) ? UM_WAY_STEERED : UM_WAY_REFUSED;
+	}
 	if (!s)
-		return;
-	um_attempt_over(s);
-	um_attempt(s, bpf_ntohs(ctx->user_port));
-	to = (u32 *)s->remote;
-	to[0] = ctx->user_ip6[0];
-	to[1] = ctx->user_ip6[1];
-	to[2] = ctx->user_ip6[2];
-	to[3] = ctx->user_ip6[3];
+		return way;
+	if (ctx->type == UM_SOCK_STREAM)
+		um_note_attempt(s, call, way);
+	else
+		um_note_association(s, call, way);
+	return way;
+}
+
+static __always_inline int um_on_connect4(struct bpf_sock_addr *ctx)
+{
+	struct um_call call = {};
+
+	um_asked4(ctx, &call);
+	switch (um_connect(ctx, &call)) {
+	case UM_WAY_STEERED:
+		um_show4(ctx, call.address, call.port);
+		return 1;
+	case UM_WAY_REFUSED:
+		return um_refuse();
+	default:
+		return 1;
+	}
+}
+
+static __always_inline int um_on_connect6(struct bpf_sock_addr *ctx)
+{
+	struct um_call call = {};
+
+	um_asked6(ctx, &call);
+	switch (um_connect(ctx, &call)) {
+	case UM_WAY_STEERED:
+		um_show6(ctx, call.address, call.port);
+		return 1;
+	case UM_WAY_REFUSED:
+		return um_refuse();
+	default:
+		return 1;
+	}
 }
 
 /* Copies a socket's addresses. Each context field is read once, into a local (see kernel notes). */
@@ -120,6 +179,8 @@ static __always_inline void um_sockops_addresses(struct bpf_sock_ops *ctx, struc
 	}
 	s->local_port = local_port;
 	s->remote_port = bpf_ntohl(remote_port);
+	um_as_asked(s->remote, &s->remote_port);
+	um_as_asked(s->local, &s->local_port);
 }
 
 /* The SYN is about to leave. */
@@ -127,12 +188,13 @@ static __always_inline void um_connecting(struct bpf_sock_ops *ctx, struct um_so
 {
 	if (s->role)
 		um_forget_connection(s);
-	s->flags = 0;
+	s->flags &= UM_SOCKET_STEERED;
 	s->role = UM_ROLE_CLIENT;
 	s->client = s->owner;
 	s->attempt_ns = bpf_ktime_get_ns();
 	um_sockops_addresses(ctx, s);
 	s->port = s->remote_port;
+	um_load_open(s);
 }
 
 static __always_inline void um_sync_streams(struct um_socket *s, u32 sent_next, u32 received_next)
@@ -163,6 +225,7 @@ static __always_inline void um_active_established(struct bpf_sock_ops *ctx, stru
 	s->role = UM_ROLE_CLIENT;
 	if (s->attempt_ns)
 		s->connect_ns = s->opened_ns - s->attempt_ns;
+	um_load_connected(s, s->opened_ns);
 	s->client_isn = s->sent.next;
 	s->server_isn = s->received.next;
 	key.client_isn = s->client_isn;
@@ -282,6 +345,7 @@ static __always_inline void um_on_release(struct bpf_sock *ctx)
 	if (!s)
 		return;
 	um_attempt_over(s);
+	um_load_close(s);
 	if (ctx->state != BPF_TCP_LISTEN)
 		return;
 	key.netns = s->netns;

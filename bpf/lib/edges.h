@@ -89,8 +89,10 @@ static __always_inline u64 um_tcp_received(const struct tcp_sock *tp)
 static __always_inline void um_flush_counters(struct um_socket *s, const struct tcp_sock *tp,
 					      struct um_edge *edge)
 {
-	u64 sent = um_tcp_sent(tp), received = um_tcp_received(tp);
-	u32 sent_packets = tp->segs_out, received_packets = tp->segs_in;
+	u64 sent = um_tcp_sent(tp) + s->direct.sent_bytes;
+	u64 received = um_tcp_received(tp) + s->direct.received_bytes;
+	u32 sent_packets = tp->segs_out + s->direct.sent_messages;
+	u32 received_packets = tp->segs_in + s->direct.received_messages;
 	u64 more_sent = sent - __sync_lock_test_and_set(&s->sent_bytes, sent);
 	u64 more_received = received - __sync_lock_test_and_set(&s->received_bytes, received);
 	u32 more_out = sent_packets - __sync_lock_test_and_set(&s->sent_packets, sent_packets);
@@ -112,10 +114,10 @@ static __always_inline void um_flush_counters(struct um_socket *s, const struct 
 /* There was no room for the edge: the flow record still says what the connection carried. */
 static __always_inline void um_keep_counters(struct um_socket *s, const struct tcp_sock *tp)
 {
-	s->sent_bytes = um_tcp_sent(tp);
-	s->received_bytes = um_tcp_received(tp);
-	s->sent_packets = tp->segs_out;
-	s->received_packets = tp->segs_in;
+	s->sent_bytes = um_tcp_sent(tp) + s->direct.sent_bytes;
+	s->received_bytes = um_tcp_received(tp) + s->direct.received_bytes;
+	s->sent_packets = tp->segs_out + s->direct.sent_messages;
+	s->received_packets = tp->segs_in + s->direct.received_messages;
 	s->retransmits = tp->total_retrans;
 	s->srtt_us = tp->srtt_us >> 3;
 }

@@ -47,6 +47,9 @@ static __always_inline void um_flow_of(const struct um_socket *s, struct um_flow
 	out->l7 = s->l7;
 	out->failure = s->failure;
 	out->reset = !!(s->flags & UM_SOCKET_RESET);
+	out->service = s->steered.service;
+	out->service_port = s->steered.port;
+	__builtin_memcpy(out->service_address, s->steered.address, UM_ADDRESS_LEN);
 }
 
 static __always_inline void um_flow_tls(const struct um_tls *tls, struct um_flow *out)

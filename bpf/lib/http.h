@@ -60,20 +60,18 @@ static __always_inline int um_scan_step(struct um_stream *st, struct um_scan *sc
 
 /*
  * Reads on until something happens or the stretch is used up; UM_EVENT_NONE also where there is more
- * to do. A global function: the verifier checks it once, whatever calls it. Calls are dear (return
- * thunks on some CPUs cost as much as forty instructions), so all of it is one function.
+ * to do.
  */
-__noinline int um_http_scan(struct __sk_buff *skb, struct um_stream *st, struct um_scan *sc)
+static __always_inline int um_scan_on(void *ctx, const enum um_source from, struct um_stream *st,
+				      struct um_scan *sc)
 {
-	if (!st || !sc)
-		return UM_EVENT_LOST;
 	for (int i = 0; i < UM_SCAN_STEPS; i++) {
 		int event;
 
 		if (sc->w.pos >= sc->w.len) {
 			if (um_cursor(sc) >= sc->end)
 				return UM_EVENT_NONE;
-			if (um_fill(skb, sc))
+			if (um_fill(ctx, from, sc))
 				return UM_EVENT_LOST;
 		}
 		event = um_scan_step(st, sc);
@@ -85,5 +83,19 @@ __noinline int um_http_scan(struct __sk_buff *skb, struct um_stream *st, struct 
 	}
 	return UM_EVENT_NONE;
 }
+
+/*
+ * A global function: the verifier checks it once, whatever calls it. Calls are dear (return thunks on
+ * some CPUs cost as much as forty instructions), so all of it is one function.
+ */
+__noinline int um_http_scan(struct __sk_buff *skb, struct um_stream *st, struct um_scan *sc)
+{
+	if (!st || !sc)
+		return UM_EVENT_LOST;
+	return um_scan_on(skb, UM_SOURCE_PACKET, st, sc);
+}
+
+/* The same in a message; see message.h. */
+int um_http_scan_message(struct sk_msg_md *msg, struct um_stream *st, struct um_scan *sc);
 
 #endif

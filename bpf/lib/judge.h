@@ -109,22 +109,22 @@ static __always_inline void um_not_http(struct um_socket *s, struct um_stream *s
 	}
 }
 
-static __always_inline void um_copy_target(struct __sk_buff *skb, struct um_socket *s,
-					   const struct um_judge *j)
+static __always_inline void um_copy_target(void *ctx, const enum um_source from,
+					   struct um_socket *s, const struct um_judge *j)
 {
-	u32 at = j->scan.target, len = skb->len - at;
+	u32 at = j->scan.target, len = j->scan.end - at;
 
 	s->path_len = 0;
-	if (!at || j->scan.held || at >= skb->len)
+	if (!at || j->scan.held || at >= j->scan.end)
 		return;
 	if (len > UM_PATH_LEN)
 		len = UM_PATH_LEN;
 	asm volatile("" : "+r"(len));
-	if (len > 0 && len <= UM_PATH_LEN && !bpf_skb_load_bytes(skb, at, s->path, len))
+	if (len > 0 && len <= UM_PATH_LEN && !um_load(ctx, from, at, s->path, len))
 		s->path_len = len;
 }
 
-static __always_inline void um_on_request(struct __sk_buff *skb, struct um_socket *s,
+static __always_inline void um_on_request(void *ctx, const enum um_source from, struct um_socket *s,
 					  struct um_stream *st, struct um_judge *j)
 {
 	if (st->flags & UM_STREAM_RETRY) {
@@ -137,7 +137,7 @@ static __always_inline void um_on_request(struct __sk_buff *skb, struct um_socke
 		um_lose(s);
 		return;
 	}
-	um_copy_target(skb, s, j);
+	um_copy_target(ctx, from, s, j);
 }
 
 static __always_inline void um_on_status(struct um_socket *s, struct um_stream *st, u32 status)
@@ -159,14 +159,17 @@ enum um_counting {
 	UM_COUNTING_END = 2,
 };
 
-static __always_inline void um_count(struct um_socket *s, struct um_stream *st, struct um_judge *j)
+static __always_inline void um_count(const enum um_source from, struct um_socket *s,
+				     struct um_stream *st, struct um_judge *j)
 {
+	/* A message is judged by the task that sends it. */
+	bool ingress = from == UM_SOURCE_PACKET && !j->scan.sent;
 	bool ended = j->scan.counting == UM_COUNTING_END;
 	u64 bytes = s->answer_request_bytes;
 
 	if (s->late_request_bytes)
 		bytes += __sync_lock_test_and_set(&s->late_request_bytes, 0);
-	um_count_answer(s, st, bytes, s->answering == 2, ended, j->now, !j->scan.sent);
+	um_count_answer(s, st, bytes, s->answering == 2, ended, j->now, ingress);
 	s->answering = ended ? 0 : 2;
 }
 
@@ -269,17 +272,17 @@ static __always_inline void um_on_tls(struct __sk_buff *skb, struct um_socket *s
 }
 
 /* A start line was read; false when it makes no sense here. */
-static __always_inline bool um_on_line(struct __sk_buff *skb, struct um_socket *s,
+static __always_inline bool um_on_line(void *ctx, const enum um_source from, struct um_socket *s,
 				       struct um_stream *st, struct um_judge *j)
 {
 	if (j->scan.line == UM_LINE_STATUS)
 		um_on_status(s, st, j->scan.detail);
 	else
-		um_on_request(skb, s, st, j);
+		um_on_request(ctx, from, s, st, j);
 	return st->phase != UM_PHASE_LOST;
 }
 
-static __always_inline void um_on_event(struct __sk_buff *skb, struct um_socket *s,
+static __always_inline void um_on_event(void *ctx, const enum um_source from, struct um_socket *s,
 					struct um_stream *st, struct um_judge *j, int event)
 {
 	switch (event) {
@@ -304,7 +307,10 @@ static __always_inline void um_on_event(struct __sk_buff *skb, struct um_socket 
 			um_opaque(s, UM_L7_HTTP2);
 		break;
 	case UM_EVENT_TLS:
-		um_on_tls(skb, s, st, j);
+		if (from == UM_SOURCE_PACKET)
+			um_on_tls(ctx, s, st, j);
+		else
+			um_opaque(s, UM_L7_TLS); /* its hellos are left to TCP, and read there */
 		break;
 	case UM_EVENT_LOST:
 		um_lose(s);
@@ -346,8 +352,8 @@ static __always_inline void um_pass_body(struct um_socket *s, struct um_stream *
 }
 
 /* Reads on until something happens; a head that begins as the last one did is not read again. */
-static __always_inline int um_read(struct __sk_buff *skb, struct um_socket *s, struct um_stream *st,
-				   struct um_judge *j)
+static __always_inline int um_read(void *ctx, const enum um_source from, struct um_socket *s,
+				   struct um_stream *st, struct um_judge *j)
 {
 	struct um_head *head = &j->heads[(s->server + s->port) & (UM_HEADS - 1)];
 	struct um_scan *sc = &j->scan;
@@ -357,12 +363,15 @@ static __always_inline int um_read(struct __sk_buff *skb, struct um_socket *s, s
 
 	sc->line = UM_LINE_NONE;
 	if (fresh) {
-		if (um_fill(skb, sc))
+		if (um_fill(ctx, from, sc))
 			return UM_EVENT_LOST;
 		um_head_again(st, sc, head);
 		fresh = !sc->line;
 	}
-	event = um_http_scan(skb, st, sc);
+	if (from == UM_SOURCE_PACKET)
+		event = um_http_scan(ctx, st, sc);
+	else
+		event = um_http_scan_message(ctx, st, sc);
 	if (fresh && sc->base == begin)
 		um_remember_head(st, sc, head);
 	return event;
@@ -371,7 +380,7 @@ static __always_inline int um_read(struct __sk_buff *skb, struct um_socket *s, s
 /*
  * Reads on until something happens, or skips body bytes; or both. False when the stretch is used up.
  */
-static __always_inline bool um_one_turn(struct __sk_buff *skb, struct um_socket *s,
+static __always_inline bool um_one_turn(void *ctx, const enum um_source from, struct um_socket *s,
 					struct um_stream *st, struct um_judge *j)
 {
 	u32 before = um_cursor(&j->scan);
@@ -390,17 +399,17 @@ static __always_inline bool um_one_turn(struct __sk_buff *skb, struct um_socket 
 			st->start_ns = j->now;
 			st->bytes = 0;
 		}
-		event = um_read(skb, s, st, j);
+		event = um_read(ctx, from, s, st, j);
 		st->bytes += um_cursor(&j->scan) - before;
-		if (j->scan.line && !um_on_line(skb, s, st, j))
+		if (j->scan.line && !um_on_line(ctx, from, s, st, j))
 			return false;
 		if (event)
-			um_on_event(skb, s, st, j, event);
+			um_on_event(ctx, from, s, st, j, event);
 	}
 	if (st->phase == UM_PHASE_BODY || st->phase == UM_PHASE_CHUNK_DATA)
 		um_pass_body(s, st, j);
 	if (j->scan.counting)
-		um_count(s, st, j);
+		um_count(from, s, st, j);
 	return um_cursor(&j->scan) < j->scan.end;
 }
 
@@ -415,7 +424,7 @@ __noinline int um_turn(struct __sk_buff *skb, struct um_socket *s, struct um_jud
 		return 0;
 	st = j->scan.sent ? &s->sent : &s->received;
 	for (int i = 0; i < UM_TURNS_A_CALL; i++)
-		if (!um_one_turn(skb, s, st, j))
+		if (!um_one_turn(skb, UM_SOURCE_PACKET, s, st, j))
 			return 0;
 	return 1;
 }

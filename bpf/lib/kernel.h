@@ -124,8 +124,14 @@ enum sock_flags {
 	SOCK_DONE = 1, /* the peer's FIN has come */
 };
 
+struct ipv6_pinfo {
+	int ucast_oif;
+};
+
 struct inet_sock {
 	struct sock sk;
+	struct ipv6_pinfo *pinet6;
+	int uc_index;
 };
 
 struct inet_connection_sock {
@@ -188,6 +194,12 @@ struct bpf_iter__bpf_sk_storage_map {
 	struct bpf_map *map;
 	struct sock *sk;
 	void *value;
+};
+
+struct bpf_iter__tcp {
+	struct bpf_iter_meta *meta;
+	struct sock_common *sk_common;
+	u32 uid;
 };
 
 struct bpf_iter__bpf_map_elem {

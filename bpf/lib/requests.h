@@ -5,6 +5,7 @@
 
 #include "lib/edges.h"
 #include "lib/histogram.h"
+#include "lib/loads.h"
 #include "lib/samples.h"
 
 const struct um_series um_no_series = {};
@@ -149,6 +150,8 @@ static __always_inline void um_count_answer(struct um_socket *s, const struct um
 	bool alone = ingress && um_config.exclusive_shards;
 
 	um_resolve_server(s);
+	if (s->flags & UM_SOCKET_STEERED && !counted)
+		um_load_answered(s, um_since(s->answer_start_ns, answer->start_ns), now);
 	um_series_key_of(s, &key);
 	key.status = s->answer_status;
 	key.method = s->answer_method;
@@ -171,6 +174,7 @@ static __always_inline void um_count_cut(struct um_socket *s, const struct um_re
 	struct um_series_key key = {};
 	struct um_series *series;
 
+	um_load_cut(s, run->count);
 	um_series_key_of(s, &key);
 	key.status = UM_STATUS_CUT;
 	key.method = run->method;

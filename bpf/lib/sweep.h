@@ -17,7 +17,8 @@
 static __always_inline bool um_too_young(const struct um_socket *s, const struct tcp_sock *tp,
 					 u64 now)
 {
-	return !s->server && !tp->bytes_received && now - s->opened_ns < 5 * UM_SECOND;
+	return !s->server && !tp->bytes_received && !s->direct.received_bytes &&
+		now - s->opened_ns < 5 * UM_SECOND;
 }
 
 static __always_inline void um_sweep_open(struct bpf_iter__bpf_sk_storage_map *ctx, struct sock *sk,

@@ -13,6 +13,7 @@
 #include "abi/process.h"
 #include "abi/sample.h"
 #include "abi/series.h"
+#include "abi/service.h"
 #include "abi/socket.h"
 
 struct um_types {
@@ -25,6 +26,7 @@ struct um_types {
 	enum um_sample_kind sample_kind;
 	enum um_process_event_kind process_event_kind;
 	enum um_phase phase;
+	enum um_balancing balancing;
 	struct um_answer answer;
 	struct um_flow flow;
 	struct um_process_event process_event;

@@ -7,6 +7,7 @@
 #include "lib/edges.h"
 #include "lib/owners.h"
 #include "lib/packet.h"
+#include "lib/resolvers.h"
 
 const struct um_udp um_no_udp = {};
 
@@ -18,7 +19,9 @@ static __always_inline int um_udp_key_of(struct __sk_buff *skb, const struct um_
 		return -1;
 	key->local_port = sent ? p->source_port : p->destination_port;
 	key->remote_port = sent ? p->destination_port : p->source_port;
-	if (um_is_loopback(key->remote))
+	key->captured = um_as_asked(key->remote, &key->remote_port) ||
+		um_as_asked(key->local, &key->local_port);
+	if (key->captured || um_is_loopback(key->remote))
 		key->netns = s->netns;
 	return 0;
 }
@@ -32,6 +35,7 @@ static __always_inline struct um_udp *um_udp_other_end(const struct um_udp_key *
 	__builtin_memcpy(other.remote, key->local, UM_ADDRESS_LEN);
 	other.local_port = key->remote_port;
 	other.remote_port = key->local_port;
+	other.captured = key->captured;
 	other.netns = key->netns;
 	return bpf_map_lookup_elem(&um_udp, &other);
 }
@@ -46,7 +50,8 @@ static __always_inline void um_udp_ends(struct um_udp *u, const struct um_udp_ke
 		u->role = UM_ROLE_CLIENT;
 		u->client = u->owner;
 		if (other && other->role == UM_ROLE_SHADOW) {
-			u->server = other->owner; /* it has served somebody at our port before */
+			if (!key->captured)
+				u->server = other->owner; /* it has served at our port before */
 			other->client = u->owner;
 		}
 		return; /* the server is named when it answers, or when the counters move */
@@ -55,7 +60,8 @@ static __always_inline void um_udp_ends(struct um_udp *u, const struct um_udp_ke
 	if (other) {
 		u->role = UM_ROLE_SHADOW;
 		u->client = other->owner;
-		other->server = u->owner;
+		if (!key->captured) /* else the server is the resolver that was asked */
+			other->server = u->owner;
 		return;
 	}
 	u->role = UM_ROLE_SERVER;

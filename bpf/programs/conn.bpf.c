@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Owners of sockets, and the life of TCP connections. Never refuses: always returns 1. */
+/*
+ * Owners of sockets, the life of TCP connections, and where connect() goes. Refuses (returns 0)
+ * nothing but a service that has no backend.
+ */
 #include "lib/close.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -21,15 +24,13 @@ int conn_sock_release(struct bpf_sock *ctx)
 SEC("cgroup/connect4")
 int conn_connect4(struct bpf_sock_addr *ctx)
 {
-	um_on_connect4(ctx);
-	return 1;
+	return um_on_connect4(ctx);
 }
 
 SEC("cgroup/connect6")
 int conn_connect6(struct bpf_sock_addr *ctx)
 {
-	um_on_connect6(ctx);
-	return 1;
+	return um_on_connect6(ctx);
 }
 
 SEC("sockops")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Iterators that user space runs: live connections, and sockets older than the agent. */
 #include "lib/backfill.h"
+#include "lib/prioritised.h"
 #include "lib/sweep.h"
 #include "lib/types.h"
 
@@ -24,5 +25,12 @@ SEC("iter/task_file")
 int backfill_files(struct bpf_iter__task_file *ctx)
 {
 	um_backfill(ctx);
+	return 0;
+}
+
+SEC("iter/tcp")
+int priority_remark(struct bpf_iter__tcp *ctx)
+{
+	um_remark(ctx);
 	return 0;
 }

@@ -20,6 +20,8 @@ from undermesh.kernel.probes import Answer
         probes.batch_operations,
         probes.link_update,
         probes.drop_reasons,
+        probes.refusal,
+        probes.reset,
     ],
 )
 def test_this_kernel_has_what_undermesh_wants(probe):

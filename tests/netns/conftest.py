@@ -11,6 +11,7 @@ import pytest
 
 from tests.netns.hosts import Host, cgroup2, linked
 from tests.netns.seeing import Seen
+from tests.netns.services import Services, opened
 from undermesh.kernel import bpffs, plane
 from undermesh.kernel.tables import Tables
 
@@ -80,3 +81,9 @@ def a(hosts: tuple[Host, Host], seen: Seen) -> Host:
 def b(hosts: tuple[Host, Host], seen: Seen) -> Host:
     """The other one."""
     return hosts[1]
+
+
+@pytest.fixture(scope="module")
+def services(seen: Seen) -> Iterator[Services]:
+    """The plane's services, empty at first."""
+    yield from opened(seen)

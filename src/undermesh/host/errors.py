@@ -4,9 +4,14 @@
 HostError
 ├── NoCgroup2       the operator: no cgroup v2 hierarchy is mounted
 ├── BadName         the caller: a name or label that cannot be used
-└── CgroupRefused   the host: the kernel refused to make, fill or remove a cgroup
+├── CgroupRefused   the host: the kernel refused to make, fill or remove a cgroup
+├── DeviceMissing   the operator: a Priority names a device that is not there
+├── QdiscTaken      the operator: somebody has put a qdisc of their own on a device
+└── ShapingRefused  the host: the kernel refused a step of traffic control
 """
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -43,3 +48,39 @@ class CgroupRefused(HostError):
         answer = error.strerror or str(error)
         super().__init__(f"{doing} {path}: the kernel answered: {answer}; {advice}")
         self.path = path
+
+
+class DeviceMissing(HostError):
+    """A Priority names a network device that is not there."""
+
+    def __init__(self, device: str, there: Sequence[str]) -> None:
+        super().__init__(
+            f"scheduling device {device}: there is no such device; there are {', '.join(there)}"
+        )
+        self.device = device
+
+
+class QdiscTaken(HostError):
+    """A device has a qdisc that is neither ours nor the kernel's own."""
+
+    def __init__(self, device: str, *, kind: str, major: int) -> None:
+        super().__init__(
+            f"scheduling device {device}: {kind} {major:x}: has been put there and is left alone; "
+            f"remove it (tc qdisc del dev {device} root), or take {device} out of the Priority"
+        )
+        self.device = device
+
+
+class ShapingRefused(HostError):
+    """The kernel refused a step of traffic control. The NetlinkError is the cause."""
+
+    def __init__(self, doing: str, device: str, errno: int) -> None:
+        advice = {
+            1: "needs CAP_NET_ADMIN",
+            2: "this kernel has no HTB: load it with modprobe sch_htb",
+        }.get(errno, "see dmesg, and tc -d class show")
+        super().__init__(
+            f"{doing} on {device}: the kernel answered: {os.strerror(errno)}; {advice}"
+        )
+        self.device = device
+        self.errno = errno

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from undermesh.kernel import convert, errors, existing, libbpf, pins, ring, roles
+from undermesh.kernel import convert, errors, existing, fastpath, libbpf, pins, ring, roles
 from undermesh.kernel.kinds import MapType
 from undermesh.kernel.libbpf import ffi, libc
 from undermesh.kernel.maps import COUNTABLE, Map, MapSpec
@@ -51,6 +51,19 @@ def _find_kept(pinned: Pins, wanted: Mapping[str, MapSpec], found: dict[str, int
             found[name] = fd
         elif fd is not None:
             libbpf.close(fd)
+    if not roles.WITH_SOCKETS | {roles.SOCKETS_MAP} <= found.keys():
+        for name in roles.WITH_SOCKETS & found.keys():
+            libbpf.close(found.pop(name))
+
+
+def stop_joining(pinned: Pins, unchanged: Collection[str]) -> None:
+    """Leaves to TCP what sockets of a map about to be replaced send from now on."""
+    if fastpath.SWITCH in unchanged:
+        return
+    fd = pinned.map_fd(fastpath.SWITCH)
+    if fd is not None:
+        with existing.open_map(fd, name=fastpath.SWITCH) as old:
+            fastpath.turn(old, off=True)
 
 
 def carry_over(pinned: Pins, tables: Tables, names: Collection[str]) -> None:

@@ -168,4 +168,5 @@ int mount(const char *source, const char *target, const char *type, unsigned lon
           const void *data);
 long syscall(long number, ...);
 int malloc_trim(size_t pad);
+int setns(int fd, int nstype);
 """

@@ -9,6 +9,7 @@ by attaching the new one before the old one goes.
 import errno as errnos
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from undermesh.kernel import errors, iterators, libbpf, programs
 from undermesh.kernel.kinds import LinkType, ProgramType, label
@@ -23,7 +24,7 @@ class LinkFacts:
     """What the kernel knows of a link; what does not apply is 0.
 
     `cgroup_id` 0 on a cgroup link means that the cgroup is gone and the link dead. `map_id` is the
-    map a pinned iterator reads.
+    map a pinned iterator reads, or whose sockets have the program.
     """
 
     id: int
@@ -76,6 +77,8 @@ def attach(program: Program, *, cgroup_fd: int = -1, map_fd: int | None = None) 
     doing = f"attaching {program.name} ({spec.section})"
     if spec.cgroup:
         fd = _attach_cgroup(program, cgroup_fd, doing)
+    elif spec.of_map and map_fd is not None:
+        fd = _attach_map(program, map_fd, doing)
     elif spec.iterator:
         fd = iterators.attach(program_fd=program.fd, name=program.name, map_fd=map_fd)
     elif spec.typed_tracepoint:
@@ -102,6 +105,13 @@ def _attach_cgroup(program: Program, cgroup_fd: int, doing: str) -> int:
             errno=errnos.EPERM,
         )
     return libbpf.check(answer, f"{doing} to {path}")
+
+
+def _attach_map(program: Program, map_fd: int, doing: str) -> int:
+    """A link to a map of sockets (6.10): those that come in from now on have the program."""
+    opts = libbpf.options("bpf_link_create_opts")
+    answer = int(lib().bpf_link_create(program.fd, map_fd, program.spec.attach_type, opts))
+    return libbpf.check(answer, doing)
 
 
 def query(cgroup_fd: int, attach_type: int, *, limit: int = 64) -> tuple[int, tuple[int, ...]]:
@@ -144,8 +154,14 @@ def facts(fd: int) -> LinkFacts:
         program_id=int(info.prog_id),
         cgroup_id=int(info.cgroup.cgroup_id) if kind == LinkType.CGROUP else 0,
         attach_type=int(info.cgroup.attach_type) if kind == LinkType.CGROUP else 0,
-        map_id=int(info.iter.map_id) if kind == LinkType.ITER else 0,
+        map_id=_map_id(info, kind),
     )
+
+
+def _map_id(info: Any, kind: int) -> int:
+    if kind == LinkType.SOCKMAP:  # struct bpf_link_info: the first of the link's own fields
+        return int(info.cgroup.cgroup_id) & 0xFFFFFFFF
+    return int(info.iter.map_id) if kind == LinkType.ITER else 0
 
 
 def _path_of(fd: int) -> str:

@@ -22,7 +22,7 @@ from typing import Self
 
 import numpy as np
 
-from undermesh.kernel import errors, libbpf
+from undermesh.kernel import errors, fastpath, libbpf
 from undermesh.kernel.kinds import MapType
 from undermesh.kernel.libbpf import ffi, lib
 from undermesh.kernel.links import Link
@@ -247,6 +247,7 @@ def remove(*, bpffs: Path, instance: str, force: bool = False) -> Removed:
 
 def remove_root(root: Path) -> Removed:
     """Detaches and unpins everything of an instance, and leaves no empty directory."""
+    fastpath.drain_pinned(root)
     removed = remove_tree(root)
     with contextlib.suppress(OSError):  # other instances live there
         root.parent.rmdir()

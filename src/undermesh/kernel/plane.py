@@ -15,7 +15,7 @@ from typing import Self
 
 import numpy as np
 
-from undermesh.kernel import errors, ring, roles, sweeps, vmlinux
+from undermesh.kernel import errors, fastpath, ring, roles, sweeps, vmlinux
 from undermesh.kernel.adoption import Contents
 from undermesh.kernel.maps import Exist, Map, MapInfo
 from undermesh.kernel.options import Options, ProgramInfo
@@ -158,6 +158,24 @@ class Plane:
     def backfill(self) -> None:
         """Gives owners to sockets that have none, by every open file on the host."""
         sweeps.backfill(self._running.programs.get(roles.BACKFILL), self._tables)
+
+    def remark(self) -> bool:
+        """Gives the open TCP sockets of the caller's network namespace what the priorities say;
+        False where this kernel cannot change them."""
+        return sweeps.remark(self._running.programs.get(roles.REMARK))
+
+    def turn_fastpath(self, *, on: bool) -> str:
+        """Attaches the fast path, which then joins connections of services that ask for it, or
+        takes it off: what is joined goes on by TCP, and nothing queued is lost.
+
+        Why it cannot be had here; empty when it is as wished. Raises CallRefused.
+        """
+        return self._running.turn_fastpath(on=on)
+
+    def joined_ends(self) -> np.ndarray:
+        """`um_joined_end` records of sockets on the fast path; empty when there can be none."""
+        link = self._running.links.get(fastpath.QUEUES)
+        return np.empty(0, fastpath.END) if link is None else fastpath.ends(link.fd)
 
     def program_info(self) -> tuple[ProgramInfo, ...]:
         """Every program, those that could not be loaded or attached with the reason."""

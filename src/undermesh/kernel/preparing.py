@@ -93,6 +93,7 @@ class Prepared:
             missing=self.design.missing,
         )
         try:
+            adoption.stop_joining(self.pinned, self.kept)
             adoption.replace_pins(self.pinned, self.tables, self.kept)
             board.attach(self._of(roles.FIRST))
             if fresh:
@@ -115,6 +116,7 @@ class Prepared:
             board=board,
             adopted=adopting,
             retired=retired,
+            target=self.options.target,
         )
 
     def close(self) -> None:
@@ -148,6 +150,9 @@ class Prepared:
             for source in (self.pinned, *others):
                 sweeps.flush_pinned(source)
         board.attach(name for name in roles.SWEEPS if name in self.programs)
+        if set(roles.ON_DEMAND) <= set(self.pinned.links()):
+            board.attach_together(roles.ON_DEMAND, cgroup=self.options.target)
+            board.attach(name for name in roles.REPORTING if name in self.programs)
         board.drop_unknown()
         for other in others:
             for name in other.links():

@@ -77,6 +77,27 @@ def drop_reasons() -> Answer:
         return Answer.UNKNOWN
 
 
+def refusal() -> Answer:
+    """Whether a connect() to a service without backends can be answered ECONNREFUSED.
+
+    That takes bpf_set_retval (5.18); without it the answer is EPERM, as quickly.
+    """
+    try:
+        with vmlinux.opened() as kernel:
+            return _answer("BPF_FUNC_set_retval" in kernel.enum("bpf_func_id"))
+    except errors.KernelError:
+        return Answer.UNKNOWN
+
+
+def reset() -> Answer:
+    """Whether open sockets can be ended from outside (bpf_sock_destroy, 6.5)."""
+    try:
+        with vmlinux.opened() as kernel:
+            return _answer(kernel.has_function("bpf_sock_destroy"))
+    except errors.KernelError:
+        return Answer.UNKNOWN
+
+
 def btf() -> Answer:
     """Whether the kernel describes its types, which every program here needs."""
     return _answer(vmlinux.PATH.exists())

@@ -41,6 +41,11 @@ class ProgramSpec:
         return self.type == ProgramType.TRACING and self.attach_type == AttachType.TRACE_ITER
 
     @property
+    def of_map(self) -> bool:
+        """Whether it attaches to a map, for the sockets in it."""
+        return self.type == ProgramType.SK_MSG
+
+    @property
     def typed_tracepoint(self) -> bool:
         """Whether it hooks a tracepoint through BTF (tp_btf)."""
         return self.type == ProgramType.TRACING and self.attach_type == AttachType.TRACE_RAW_TP

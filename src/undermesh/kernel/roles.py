@@ -39,8 +39,23 @@ ROLES: Mapping[str, Role] = {
     "um_pairs": Role.STATE,
     "um_udp": Role.STATE,
     "um_numbers": Role.STATE,
+    "um_dns_slots": Role.STATE,
+    "um_resolvers": Role.STATE,
+    "um_dns_used": Role.STATE,
+    "um_names_state": Role.STATE,
+    "um_services": Role.STATE,
+    "um_slots": Role.STATE,
+    "um_backends": Role.STATE,
+    "um_loads": Role.STATE,
+    "um_affinity": Role.STATE,
+    "um_meant": Role.STATE,
+    "um_priorities": Role.STATE,
+    "um_prio_rev": Role.STATE,
     "um_sockets": Role.SOCKETS,
+    "um_marked": Role.SOCKETS,
     "um_tls": Role.SOCKETS,
+    "um_joined": Role.SOCKETS,
+    "um_joints": Role.SOCKETS,
     "um_held": Role.SOCKETS,
     "um_flows": Role.RING,
     "um_samples": Role.RING,
@@ -56,11 +71,14 @@ RECORDS: Mapping[str, str] = {
 }
 """The struct each ring holds: a ring's own BTF does not say."""
 
-OBJECTS = ("process", "conn", "sweep", "tap", "drops")
+OBJECTS = ("process", "names", "steer", "conn", "sweep", "tap", "drops", "priority", "fastpath")
 """In the order they are loaded; attached in the order of FIRST, backfill, THEN."""
 
-FIRST = ("process", "conn")
-THEN = ("tap", "drops")
+ASIDE = ("cut",)
+"""Loaded when they are needed, by who needs them; never pinned."""
+
+FIRST = ("process", "names", "steer", "conn")
+THEN = ("tap", "drops", "priority")
 
 REQUIRED = frozenset({"tap_ingress", "tap_egress", "conn_sock_create", "conn_sockops"})
 """Without these there is nothing to see; any other program may be missing, with a reason."""
@@ -68,8 +86,27 @@ REQUIRED = frozenset({"tap_ingress", "tap_egress", "conn_sock_create", "conn_soc
 LEAST_ARGUMENTS: Mapping[str, int] = {"kfree_skb": 3}
 """Tracepoints that older kernels have with fewer arguments than our programs read."""
 
-SWEEPS: Mapping[str, str] = {"sweep_sockets": "um_sockets", "sweep_udp": "um_udp"}
+SWEEPS: Mapping[str, str] = {
+    "sweep_sockets": "um_sockets",
+    "sweep_udp": "um_udp",
+    "fastpath_queues": "um_joined",
+}
 """Iterators over a map, kept pinned so that a later version can flush an earlier one's sockets."""
+
+TARGETS: Mapping[str, str] = {"fastpath_send": "um_joined"}
+"""Programs that attach to a map: they are called for the sockets in it."""
+
+ON_DEMAND = ("fastpath_send", "fastpath_join")
+"""Attached only while some service asks for it: all of them or none, in this order."""
+
+REPORTING = ("fastpath_received",)
+"""Attached with them where the kernel has its hook: tells of programs they do not suit."""
+
+WITH_SOCKETS = frozenset({"um_joined", "um_joints", "um_meetings", "um_fastpath"})
+"""Maps that are of no use, and would be wrong, once um_sockets is another one."""
+
+REMARK = "priority_remark"
+"""Iterator over the TCP sockets of one network namespace: gives them what the rules say."""
 
 BACKFILL = "backfill_files"
 BACKFILL_PHASES = (1, 2, 3)

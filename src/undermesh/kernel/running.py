@@ -3,8 +3,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from undermesh.kernel import pins, roles
+from undermesh.kernel import fastpath, pins, roles
 from undermesh.kernel.adoption import Contents
 from undermesh.kernel.links import Link
 from undermesh.kernel.loading import Design
@@ -28,6 +29,7 @@ class Running:
     board: Switchboard
     adopted: bool
     retired: Mapping[str, Contents]
+    target: Path
 
     @property
     def links(self) -> Mapping[str, Link]:
@@ -42,6 +44,24 @@ class Running:
     def program_info(self) -> tuple[ProgramInfo, ...]:
         """Every program of the objects, in their order."""
         return tuple(self._info(spec) for spec in self.design.programs.values())
+
+    def turn_fastpath(self, *, on: bool) -> str:
+        """See Plane.turn_fastpath."""
+        switch = self.tables.map(fastpath.SWITCH)
+        if on:
+            why = self.board.attach_together(roles.ON_DEMAND, cgroup=self.target)
+            if not why:
+                wanted = self.programs.keys() - self.links.keys()
+                self.board.attach(name for name in roles.REPORTING if name in wanted)
+            fastpath.turn(switch, off=bool(why))
+            return why
+        self.board.detach(roles.ON_DEMAND[1:])
+        link = self.links.get(fastpath.QUEUES)
+        if link is not None:
+            joined = self.tables.map(fastpath.JOINED)
+            fastpath.drain(switch=switch, joined=joined, link_fd=link.fd)
+        self.board.detach((*roles.ON_DEMAND, *roles.REPORTING))
+        return ""
 
     def forget_retired(self) -> None:
         """Unpins what was replaced, and other layout versions altogether."""
@@ -87,7 +107,7 @@ class Running:
     def _why_not(self, spec: ProgramSpec, program_id: int) -> str:
         """Empty when its link is alive and runs this very program, or it needs none."""
         link = self.links.get(spec.name)
-        if link is None:  # an iterator that is run when needed
+        if link is None:  # an iterator that is run when needed, or what no service asks for
             return ""
         found = link.facts()
         dead = spec.cgroup and not found.cgroup_id

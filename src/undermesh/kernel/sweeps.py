@@ -40,6 +40,22 @@ def backfill(program: Program | None, tables: Tables) -> None:
         libbpf.close(link_fd)
 
 
+def remark(program: Program | None) -> bool:
+    """Brings the TCP sockets of the caller's network namespace to what the priorities say.
+
+    False when the kernel refused the program: open sockets then stay as they are. Raises
+    CallRefused.
+    """
+    if program is None:
+        return False
+    link_fd = iterators.attach(program_fd=program.fd, name=program.name)
+    try:
+        iterators.run(link_fd=link_fd, name=program.name)
+    finally:
+        libbpf.close(link_fd)
+    return True
+
+
 def flush_pinned(pinned: Pins) -> None:
     """Runs the sweeps an earlier agent left pinned: its sockets' counters reach its edges."""
     for name in roles.SWEEPS:

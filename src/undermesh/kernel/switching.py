@@ -9,11 +9,13 @@ import contextlib
 import os
 from collections.abc import Iterable, Mapping
 
-from undermesh.kernel import errors, existing, links, roles
+from undermesh.kernel import errors, existing, libbpf, links, roles
 from undermesh.kernel.links import Link
 from undermesh.kernel.pins import Pins
 from undermesh.kernel.programs import Program
 from undermesh.kernel.tables import Tables
+
+_TARGETS = {**roles.SWEEPS, **roles.TARGETS}
 
 
 class Switchboard:
@@ -48,6 +50,31 @@ class Switchboard:
                     raise
                 self.missing[name] = f"{error.answer}; {error.advice}".rstrip("; ")
 
+    def attach_together(self, names: Iterable[str], *, cgroup: str | os.PathLike[str]) -> str:
+        """Attaches programs of which one alone does nothing; why none is, empty when all are."""
+        wanted = tuple(names)
+        lacking = [name for name in wanted if name not in self.programs]
+        if not lacking:
+            self._cgroup_fd = open_cgroup(cgroup)
+            try:
+                self.attach(name for name in wanted if name not in self.links)
+            finally:
+                libbpf.close(self._cgroup_fd)
+            lacking = [name for name in wanted if name not in self.links]
+        if not lacking:
+            return ""
+        self.detach(wanted)
+        return self.missing.get(lacking[0], "not loaded")
+
+    def detach(self, names: Iterable[str]) -> None:
+        """Takes these programs off their hooks; those that are not on them are no error."""
+        for name in names:
+            self._pinned.unpin_link(name)
+            link = self.links.pop(name, None)
+            if link is not None:
+                link.detach()
+                link.close()
+
     def drop_unknown(self) -> None:
         """Detaches what is pinned and no program of this version: a later version's, or refused."""
         for name in self._pinned.links():
@@ -72,7 +99,7 @@ class Switchboard:
                 self.programs[program.name].close()
                 self.programs[program.name] = running
                 return old
-            if aimed and program.spec.cgroup:
+            if aimed and (program.spec.cgroup or program.spec.of_map):
                 old.replace(program)
                 return old
             made = self._attach_new(program)
@@ -96,8 +123,8 @@ class Switchboard:
         if program.spec.cgroup:
             here = os.fstat(self._cgroup_fd).st_ino
             return facts.cgroup_id == here and facts.attach_type == program.spec.attach_type
-        if program.spec.iterator:
-            return facts.map_id == self._tables.map(roles.SWEEPS[program.name]).id()
+        if program.spec.iterator or program.spec.of_map:
+            return facts.map_id == self._tables.map(_TARGETS[program.name]).id()
         return True
 
     def _running(self, program: Program, old: Link) -> Program | None:
@@ -116,7 +143,7 @@ class Switchboard:
         return None
 
     def _target_map_fd(self, name: str) -> int | None:
-        return self._tables.map(roles.SWEEPS[name]).fd if name in roles.SWEEPS else None
+        return self._tables.map(_TARGETS[name]).fd if name in _TARGETS else None
 
 
 def open_cgroup(path: str | os.PathLike[str]) -> int:

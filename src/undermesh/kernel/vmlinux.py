@@ -66,6 +66,10 @@ class Vmlinux:
         """Whether the kernel has `struct name`."""
         return self._find(name, Kind.STRUCT) > 0
 
+    def has_function(self, name: str) -> bool:
+        """Whether programs may call the kernel's function of that name, if it is one they may."""
+        return self._find(name, Kind.FUNC) > 0
+
     def enum(self, name: str) -> Mapping[str, int]:
         """The values of `enum name`; empty when this kernel has none."""
         type_id = self._find(name, Kind.ENUM)

@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+from undermesh.host.doctor import resolving
 from undermesh.host.doctor.checks import Check, Feature, examine
 from undermesh.host.doctor.facts import HostFacts, gather
 from undermesh.host.doctor.neighbours import ForeignProgram
@@ -17,4 +18,5 @@ def run(
     bpffs: Path = Path("/sys/fs/bpf"),
 ) -> tuple[Check, ...]:
     """Looks at the host and judges it. What only the kernel room can find out is handed in."""
-    return examine(gather(bpffs=bpffs), features=features, programs=programs)
+    checks = examine(gather(bpffs=bpffs), features=features, programs=programs)
+    return (*checks, *resolving.bypasses(resolving.gather()))
