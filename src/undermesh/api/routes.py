@@ -2,7 +2,6 @@
 """API v1, path by path."""
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import msgspec
 from starlette.applications import Starlette
@@ -11,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from undermesh.api import problems, streams
+from undermesh.api import bodies, explain, objects, problems, streams
 from undermesh.api.asked import Query
 from undermesh.api.problems import Refused
 from undermesh.api.service import Service
@@ -28,9 +27,6 @@ from undermesh.wire.times import iso
 WINDOW_SECONDS = 10.0
 LIMIT = 100
 LIMIT_HIGHEST = 100_000
-BODY_LIMIT = 1 << 20
-
-Asked = TypeVar("Asked", bound=msgspec.Struct)
 
 
 class Api:
@@ -154,7 +150,7 @@ class Api:
 
     async def register(self, request: Request) -> Response:
         """POST /v1/workloads"""
-        asked = await _body(request, workloads.Register)
+        asked = await bodies.read(request, workloads.Register)
         try:
             run = self._service.observatory.runs.register(
                 namespace=asked.namespace,
@@ -184,8 +180,7 @@ class Api:
 
     async def shutdown(self, request: Request) -> Response:
         """POST /v1/shutdown"""
-        raw = await request.body()
-        asked = await _body(request, _Shutdown) if raw else _Shutdown()
+        asked = await bodies.read(request, _Shutdown, empty=_Shutdown())
         self._service.shut_down(asked.remove)
         return _json(asked, status=202)
 
@@ -228,6 +223,8 @@ def application(service: Service) -> Starlette:
         Route("/v1/workloads", api.register, methods=["POST"]),
         Route("/v1/workloads/{id}", api.unregister, methods=["DELETE"]),
         Route("/v1/shutdown", api.shutdown, methods=["POST"]),
+        *objects.routes(service),
+        *explain.routes(service),
     ]
     return Starlette(
         routes=routes,
@@ -237,14 +234,3 @@ def application(service: Service) -> Starlette:
 
 def _json(answer: msgspec.Struct, *, status: int = 200) -> Response:
     return Response(msgspec.json.encode(answer), status_code=status, media_type="application/json")
-
-
-async def _body(request: Request, kind: type[Asked]) -> Asked:
-    """The request's JSON. Raises Refused for what is not `kind`."""
-    raw = await request.body()
-    if len(raw) > BODY_LIMIT:
-        raise Refused(413, "Too large", f"a body may have {BODY_LIMIT} bytes")
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Refused(400, "Not what was expected", f"{error}; docs/api.md") from error

@@ -5,7 +5,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from undermesh.app.objects import Objects
 from undermesh.app.observatory import Observatory
+from undermesh.app.steering import Steering
 from undermesh.app.views import Moment
 from undermesh.model.status import Status
 from undermesh.wire.times import Clock
@@ -17,6 +19,8 @@ class Service:
     whether the data plane is to be removed as well."""
 
     observatory: Observatory
+    objects: Objects
+    steering: Steering
     now: Callable[[], Moment]
     status: Callable[[], Status]
     config: Callable[[], Mapping[str, Mapping[str, object]]]

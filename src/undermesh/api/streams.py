@@ -13,6 +13,15 @@ from undermesh.telemetry.growth import Structured
 MEDIA_TYPE = "application/x-ndjson"
 KEEP_ALIVE_SECONDS = 15.0
 
+
+class EndOfStream(Exception):
+    """A stream that cannot go on says `line` and ends."""
+
+    def __init__(self, line: bytes) -> None:
+        super().__init__(line)
+        self.line = line
+
+
 Rows = Iterable[msgspec.Struct]
 
 
@@ -65,6 +74,37 @@ async def polling(
         if block:
             yield block
         await _either(never, ending, seconds)
+
+
+async def woken(
+    follow: Callable[[Callable[[], None]], Callable[[], None]],
+    lines: Callable[[], bytes],
+    ending: asyncio.Event,
+) -> AsyncIterator[bytes]:
+    """`lines` asked for at first, and again whenever `follow` wakes us (from whichever thread),
+    until `ending`, or until `lines` raises EndOfStream, whose last words are sent."""
+    loop = asyncio.get_running_loop()
+    moved = asyncio.Event()
+    moved.set()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(moved.set)
+
+    leave = follow(wake)
+    try:
+        yield b"\n"
+        while not ending.is_set():
+            if not await _either(moved, ending, KEEP_ALIVE_SECONDS):
+                yield b"\n"
+                continue
+            moved.clear()
+            block = lines()
+            if block:
+                yield block
+    except EndOfStream as end:
+        yield end.line
+    finally:
+        leave()
 
 
 async def _either(one: asyncio.Event, other: asyncio.Event, seconds: float) -> bool:

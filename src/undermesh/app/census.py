@@ -81,6 +81,13 @@ class Census:
         """Every number an owner has in the kernel."""
         return np.asarray(self._values["number"], np.uint32)
 
+    def inhabitants(self) -> list[tuple[Workload, int]]:
+        """The workloads that are there, each with the cookie of the network namespace its first
+        socket was made in."""
+        places = zip(self._values["number"].tolist(), self._values["netns"].tolist(), strict=True)
+        found = ((self._book.get(number), netns) for number, netns in places)
+        return [(one, netns) for one, netns in found if one is not None and one.gone_ns is None]
+
     def remove(self, numbers: Iterable[int]) -> None:
         """Deletes the owners whose counters were folded, and forgets them."""
         wanted = np.isin(self._values["number"], np.fromiter(numbers, np.uint32))

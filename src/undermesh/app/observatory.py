@@ -13,6 +13,7 @@ from undermesh.app.report import Reporter, Self
 from undermesh.app.runs import Runs
 from undermesh.app.views import Moment, Readers, Views
 from undermesh.model.status import LoopStatus, Status
+from undermesh.model.workload import Workload
 from undermesh.telemetry.answers import AnswerTable
 from undermesh.telemetry.leaving import Leaving, orphans
 from undermesh.telemetry.names import Names
@@ -90,6 +91,10 @@ class Observatory:
     def follow(self, *, at: Moment) -> None:
         """Workloads that came, went, were renamed. To be called twice a second or more."""
         self._census.follow(now_ns=at.monotonic_ns)
+
+    def inhabitants(self) -> list[tuple[Workload, int]]:
+        """The workloads that are there, with the cookies of their network namespaces."""
+        return self._census.inhabitants()
 
     def drain(self, *, at: Moment) -> None:
         """Empties the rings. To be called several times a second."""

@@ -17,6 +17,7 @@ def bench() -> None:
             "",
             "  ./run bench tap    requests counted, throughput kept, cost per request, agent CPU",
             "  ./run bench cli    how fast this command starts",
+            "  ./run bench priority    what is important, on a link that bulk flows fill",
             "",
             "--json prints one row per figure; without it, a table with the bars that must hold.",
         ]

@@ -38,7 +38,8 @@ class Command:
     summary: str
 
 
-_AGENT, _VIEWS, _RUN, _MORE = "Agent", "Views", "Workloads", "More"
+_AGENT, _VIEWS, _DESIRED = "Agent", "Views", "Desired state"
+_RUN, _MORE = "Workloads", "More"
 
 COMMANDS: Mapping[str, Command] = {
     "up": Command("up:up", _AGENT, "Start the agent on this host."),
@@ -51,6 +52,11 @@ COMMANDS: Mapping[str, Command] = {
     "tap": Command("tap:tap", _VIEWS, "Single requests: errors first, then the slow ones."),
     "drops": Command("drops:drops", _VIEWS, "Why the kernel threw packets away."),
     "workloads": Command("workloads:workloads", _VIEWS, "Whoever owns sockets on this host."),
+    "explain": Command("explain:explain", _VIEWS, "Where a connection to a name goes, and why."),
+    "apply": Command("apply:apply", _DESIRED, "Store manifests, all of them or none."),
+    "get": Command("get:get", _DESIRED, "What is stored: services, endpoints, workloads."),
+    "delete": Command("delete:delete", _DESIRED, "Remove objects, by name or by manifest."),
+    "diff": Command("diff:diff", _DESIRED, "What applying manifests would change."),
     "run": Command("run:run", _RUN, "Run a command as a named workload of its own."),
     "demo": Command("demo:demo", _MORE, "A small shop under load, and its live picture."),
     "bench": Command("bench:bench", _MORE, "How to measure what undermesh costs."),
@@ -84,7 +90,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for section in (_AGENT, _VIEWS, _RUN, _MORE):
+        for section in (_AGENT, _VIEWS, _DESIRED, _RUN, _MORE):
             rows = [(n, c.summary) for n, c in COMMANDS.items() if c.section == section]
             with formatter.section(section):
                 formatter.write_dl(rows, col_max=12)

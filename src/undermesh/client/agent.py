@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
+from undermesh.client.desired import PATIENCE_SECONDS, Desired
 from undermesh.client.errors import AnswerUnreadable
 from undermesh.client.transport import Target, TcpTarget, Transport, UnixTarget
 
@@ -19,6 +20,7 @@ from undermesh.client.transport import Target, TcpTarget, Transport, UnixTarget
 if TYPE_CHECKING:
     from undermesh.wire.drops import DropRow, Drops
     from undermesh.wire.edges import Edges
+    from undermesh.wire.explain import Explained
     from undermesh.wire.flows import FlowRow, Flows
     from undermesh.wire.graph import Graph
     from undermesh.wire.samples import SampleRow, Samples
@@ -68,6 +70,9 @@ class Client:
     def __init__(self, *, target: Target, timeout: float = TIMEOUT_SECONDS) -> None:
         self.target = target
         self._transport = Transport(target=target, timeout=timeout)
+        patient = Transport(target=target, timeout=max(timeout, PATIENCE_SECONDS))
+        self.desired = Desired(patient, self._decode)
+        """What this agent is to bring about: manifests, and what became of them."""
 
     def __enter__(self) -> Self:
         return self
@@ -81,8 +86,9 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Closes the kept connection; the next question opens another."""
+        """Closes kept connections; the next question opens another."""
         self._transport.close()
+        self.desired.close()
 
     def status(self, *, config: bool = False) -> Status:
         """The agent about itself; `config` adds its effective configuration, secrets masked."""
@@ -108,6 +114,13 @@ class Client:
         from undermesh.wire.workloads import Workloads
 
         return self._get("/v1/workloads", {}, Workloads)
+
+    def explain(self, to: str, port: int | None = None) -> Explained:
+        """The service a name or an address leads to, its backends and the state of each."""
+        from undermesh.wire.explain import Explained
+
+        asked = {"to": to} if port is None else {"to": to, "port": str(port)}
+        return self._get("/v1/explain", asked, Explained)
 
     def flows(self, narrow: Filter | None = None) -> Flows:
         """Connections live, ended and failed; newest last."""

@@ -32,7 +32,13 @@ class RequestRefused(ClientError):
     """The agent understood and said no (problem+json, RFC 9457)."""
 
     def __init__(
-        self, *, status: int, title: str, detail: str = "", diagnostics: tuple[str, ...] = ()
+        self,
+        *,
+        status: int,
+        title: str,
+        detail: str = "",
+        diagnostics: tuple[str, ...] = (),
+        payload: bytes = b"",
     ) -> None:
         message = f"the agent answered {status} {title}".rstrip()
         super().__init__(f"{message}: {detail}" if detail else message)
@@ -40,6 +46,8 @@ class RequestRefused(ClientError):
         self.title = title
         self.detail = detail
         self.diagnostics = diagnostics
+        self.payload = payload
+        """The answer as it came: a Problem (wire/problems.py), where an agent sent it."""
 
 
 class AnswerUnreadable(ClientError):

@@ -227,14 +227,18 @@ def _refusal(status: int, payload: bytes) -> RequestRefused:
         diagnostics=tuple(_sentence(entry) for entry in diagnostics)
         if isinstance(diagnostics, list)
         else (),
+        payload=payload,
     )
 
 
 def _sentence(entry: object) -> str:
-    """A diagnostic as `where: message`."""
+    """A diagnostic as `file:line:column: field: message; allowed`."""
     if not isinstance(entry, dict):
         return str(entry)
     where = ":".join(str(entry[key]) for key in ("file", "line", "column") if entry.get(key))
     field = str(entry.get("field") or "")
     message = str(entry.get("message") or "")
-    return ": ".join(part for part in (where, field, message) if part)
+    text = ": ".join(part for part in (where, field, message) if part)
+    allowed = entry.get("allowed")
+    many = ", ".join(map(str, allowed)) if isinstance(allowed, list) else ""
+    return f"{text}; {many}" if many else text

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """State that survives the agent: keys with revisions, and totals of what is gone. SQLite."""
 
+from undermesh.store.changes import Change
 from undermesh.store.columns import Field, Layout
 from undermesh.store.database import Database
-from undermesh.store.errors import NewerSchema, StoreError, StoreUnusable
-from undermesh.store.keys import Entry, KeyStore, Swap
+from undermesh.store.errors import Compacted, NewerSchema, StoreError, StoreUnusable
+from undermesh.store.keys import Committed, Entry, KeyStore, Swap, Write
 from undermesh.store.ledger import FoldId, Ledger, LedgerTable, Pending
 
 __all__ = [
+    "Change",
+    "Committed",
+    "Compacted",
     "Database",
     "Entry",
     "Field",
@@ -21,4 +25,5 @@ __all__ = [
     "StoreError",
     "StoreUnusable",
     "Swap",
+    "Write",
 ]

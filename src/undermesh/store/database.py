@@ -3,7 +3,10 @@
 
 Write-ahead log with synchronous=NORMAL: a commit survives the death of the process at once, and
 that of the machine except for the last moments. What is in the kernel's maps does not survive the
-latter at all, so a stronger promise would keep nothing more.
+latter at all, so for counters a stronger promise would keep nothing more. What users asked for is
+committed with synchronous=FULL (`durable`): once said to be stored, it is.
+
+Tables are only ever added to a schema, so that a version before goes on with the file.
 """
 
 import logging
@@ -16,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from undermesh.store import changes
 from undermesh.store.errors import NewerSchema, StoreUnusable
 
 log = logging.getLogger(__name__)
@@ -72,7 +76,8 @@ class Database:
             moved = _move_aside(path)
             log.error(
                 "state file %s is damaged (%s): moved to %s, starting with an empty one; totals "
-                "of workloads that were gone start again from zero",
+                "of workloads that were gone start again from zero, and manifests have to be "
+                "applied again",
                 path,
                 error,
                 moved,
@@ -84,9 +89,12 @@ class Database:
             raise StoreUnusable("making", path, error) from error
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All that is written within is kept whole or not at all. Raises StoreUnusable."""
-        with self._lock:
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """All that is written within is kept whole or not at all. Raises StoreUnusable.
+
+        `durable`: when it is left the disk has it.
+        """
+        with self._lock, self._synchronous("FULL" if durable else ""):
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
@@ -98,6 +106,26 @@ class Database:
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
                 raise StoreUnusable("writing", self.path, error) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Nothing is written by others meanwhile. Raises StoreUnusable."""
+        with self._lock:
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise StoreUnusable("reading", self.path, error) from error
+
+    @contextmanager
+    def _synchronous(self, level: str) -> Iterator[None]:
+        if not level:
+            yield
+            return
+        try:
+            self._connection.execute(f"PRAGMA synchronous={level}")
+            yield
+        finally:
+            self._connection.execute("PRAGMA synchronous=NORMAL")
 
     def rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         """All rows of a query that only reads. Raises StoreUnusable."""
@@ -135,7 +163,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         found = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if found > SCHEMA:
             raise NewerSchema(path, found, SCHEMA)
-        connection.executescript(f"BEGIN;{_TABLES}PRAGMA user_version={SCHEMA};COMMIT;")
+        connection.executescript(
+            f"BEGIN;{_TABLES}{changes.TABLES}PRAGMA user_version={SCHEMA};COMMIT;"
+        )
     except BaseException:
         connection.close()
         raise

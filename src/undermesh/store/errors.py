@@ -3,7 +3,8 @@
 
 StoreError
 ├── StoreUnusable   the operator: the directory or its disk does not let us write
-└── NewerSchema     the operator: a newer undermesh wrote it
+├── NewerSchema     the operator: a newer undermesh wrote it
+└── Compacted       whoever follows: read all again, then go on from there
 """
 
 from pathlib import Path
@@ -33,3 +34,19 @@ class NewerSchema(StoreError):
         )
         self.path = path
         self.found = found
+
+
+class Compacted(StoreError):
+    """The log of changes does not reach back to where somebody wants to go on from.
+
+    `oldest` is the revision it reaches back to, `revision` the store's.
+    """
+
+    def __init__(self, *, after: int, oldest: int, revision: int) -> None:
+        super().__init__(
+            f"following changes after revision {after}: the log has those after {oldest} up to "
+            f"{revision}; read everything, and follow from the revision it has"
+        )
+        self.after = after
+        self.oldest = oldest
+        self.revision = revision

@@ -9,11 +9,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from tests.unit.app.steered import Mesh
 from tests.unit.app.watched import Node
 from undermesh.api import access
 from undermesh.api.access import Access
 from undermesh.api.server import ApiServer, Places, SocketRefused
 from undermesh.api.service import Service
+from undermesh.app.desired import DesiredState
+from undermesh.app.objects import Objects
+from undermesh.testing.desired import MemoryStore
 
 TOKEN = "0123456789abcdef"
 
@@ -35,10 +39,12 @@ def place(tmp_path):
 
 
 @asynccontextmanager
-async def served(node, place, *, tcp=None, uid=None):
+async def served(node, place, *, tcp=None, uid=None, objects=None):
     stopped: list[bool] = []
     service = Service(
         observatory=node.agent,
+        objects=objects or Objects(DesiredState(MemoryStore())),
+        steering=Mesh().steering,
         now=lambda: node.at,
         status=lambda: node.agent.status(memory_bytes=1, loops=[]),
         config=lambda: {"api": {"token": "***"}},
