@@ -9,13 +9,30 @@ from pathlib import Path
 
 from undermesh import config, host, store
 from undermesh.agent import adapters
+from undermesh.agent.desired import DesiredStore
 from undermesh.agent.lock import PidLock
+from undermesh.agent.places import Places
+from undermesh.agent.steering import Given, Tables
 from undermesh.app.census import seed_cgroups
+from undermesh.app.desired import DesiredState
 from undermesh.app.ports import Ports
+from undermesh.host import netns
 from undermesh.kernel import errors, plane
+from undermesh.kernel.names import NameCapture
 from undermesh.model.workload import NodeId
 
 log = logging.getLogger("undermesh.agent")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mesh:
+    """What steering and names stand on."""
+
+    tables: Tables
+    given: Given
+    plane: plane.Plane
+    places: Places
+    capture: NameCapture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +40,8 @@ class Opened:
     """The edges, ready. `continues`: the kernel's maps have counted before."""
 
     ports: Ports
+    desired: DesiredState
+    mesh: "Mesh"
     continues: bool
 
 
@@ -62,7 +81,25 @@ def opened(settings: config.Config) -> Iterator[Opened]:
             identities=adapters.Identities(keys),
             cgroups=adapters.RunCgroups(runs),
         )
-        yield Opened(ports=ports, continues=continues)
+        desired = DesiredState(DesiredStore(keys))
+        mesh = _mesh(running, keys, NodeId(settings.agent.node), stack)
+        yield Opened(ports=ports, desired=desired, mesh=mesh, continues=continues)
+
+
+def _mesh(
+    running: plane.Plane, keys: store.KeyStore, node: NodeId, stack: contextlib.ExitStack
+) -> Mesh:
+    places = Places(netns.Namespaces())
+    stack.callback(places.close)
+    tables = Tables(running.maps, places)
+    stack.callback(tables.close)
+    return Mesh(
+        tables=tables,
+        given=Given(keys, node=node),
+        plane=running,
+        places=places,
+        capture=NameCapture(running),
+    )
 
 
 def _attach(

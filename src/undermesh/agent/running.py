@@ -4,6 +4,7 @@
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -13,17 +14,24 @@ from datetime import timedelta
 from undermesh import __version__, config, host, store
 from undermesh.agent import logs, removing
 from undermesh.agent.adapters import now
+from undermesh.agent.answering import Answering
 from undermesh.agent.lock import AlreadyRunning
 from undermesh.agent.loops import Loop, Pace
-from undermesh.agent.opening import opened
+from undermesh.agent.opening import Opened, opened
+from undermesh.agent.prioritising import Prioritising
+from undermesh.agent.steering import Inhabitants, SteeringLoop
 from undermesh.api.access import Access
 from undermesh.api.server import ApiServer, Places, SocketRefused
 from undermesh.api.service import Service
 from undermesh.app.limits import Limits
+from undermesh.app.objects import Objects
 from undermesh.app.observatory import Observatory
-from undermesh.app.ports import Ports
 from undermesh.app.report import Self
+from undermesh.app.steering import Edges, Place, Steering
+from undermesh.health.prober import Prober
+from undermesh.host import netns
 from undermesh.kernel import errors
+from undermesh.model.health import Verdict
 from undermesh.model.status import Status
 from undermesh.model.workload import NodeId
 
@@ -31,6 +39,8 @@ log = logging.getLogger("undermesh.agent")
 
 RINGS_SECONDS = 0.25
 CENSUS_SECONDS = 0.4
+NAMES_SECONDS = 1.0
+PRIORITIES_SECONDS = 1.0
 TIDY_SECONDS = 10.0
 
 _REFUSALS = (
@@ -48,9 +58,12 @@ def run(settings: config.Config) -> int:
     logs.set_up(level=settings.log.level, format_=settings.log.format)
     for warning in settings.warnings:
         log.warning("%s", warning)
+    # Sockets in every network namespace, checks and forwarded queries: each is a descriptor.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
         with opened(settings) as held:
-            agent = Agent(settings=settings, ports=held.ports)
+            agent = Agent(settings=settings, held=held)
             undone = agent.observatory.open(continues=held.continues, at=now())
             if undone:
                 log.info("finished folding %d entries that an agent before began to", undone)
@@ -77,10 +90,12 @@ class _Wish:
 class Agent:
     """A started agent: its loops and its API."""
 
-    def __init__(self, *, settings: config.Config, ports: Ports) -> None:
+    def __init__(self, *, settings: config.Config, held: Opened) -> None:
+        ports = held.ports
         self.remove = False
         self._settings = settings
         self._plane = ports.plane
+        self.desired = held.desired
         agent, telemetry = settings.agent, settings.telemetry
         self.observatory = Observatory(
             ports=ports,
@@ -93,7 +108,34 @@ class Agent:
             ),
             limits=_limits(telemetry),
         )
+        self._mesh = held.mesh
+        self._fast: bool | None = None
+        self._places = held.mesh.places
+        self.names = Answering(capture=held.mesh.capture, places=self._places)
+        self.prober = Prober(self._found, connect_in=self._places.socket_in)
+        self._steer = SteeringLoop(self._steer_once)
+        self.steering = Steering(
+            edges=Edges(
+                wanted=held.desired,
+                tables=held.mesh.tables,
+                given=held.mesh.given,
+                inhabitants=Inhabitants(self.observatory.inhabitants),
+                names=self.names,
+                checks=self.prober,
+            ),
+            place=Place(node=NodeId(agent.node), netns=netns.own_cookie()),
+            wake=self._steer.wake,
+        )
+        self.priorities = Prioritising(
+            plane=held.mesh.plane,
+            places=self._places,
+            steering=self.steering,
+            workloads=lambda: [one for one, _ in self.observatory.inhabitants()],
+        )
         self.loops = (
+            self._steer,
+            _loop("priorities", PRIORITIES_SECONDS, self.priorities.round),
+            _loop("names", NAMES_SECONDS, self.names.follow),
             _loop("rings", RINGS_SECONDS, lambda: self.observatory.drain(at=now())),
             _loop("census", CENSUS_SECONDS, lambda: self.observatory.follow(at=now())),
             _loop(
@@ -117,20 +159,27 @@ class Agent:
             loop.add_signal_handler(number, wish.end.set)
         ending = asyncio.create_task(wish.end.wait(), name="end")
         serving = asyncio.create_task(server.serve(), name="api")
+        checking = asyncio.create_task(self.prober.run(), name="prober")
+        leave = self.desired.follow(self._steer.wake)
+        self.names.start()
         eternal = [asyncio.create_task(one.task(), name=one.status().name) for one in self.loops]
         self._say_hello()
         done, _ = await asyncio.wait(
-            [ending, serving, *eternal], return_when=asyncio.FIRST_COMPLETED
+            [ending, serving, checking, *eternal], return_when=asyncio.FIRST_COMPLETED
         )
         for task in done - {ending}:
             log.critical("task %s ended; it never should: report this", task.get_name())
-        for task in eternal:
+        leave()
+        for task in (checking, *eternal):
             task.cancel()
         server.close()
-        await asyncio.gather(serving, *eternal, return_exceptions=True)
+        await asyncio.gather(serving, checking, *eternal, return_exceptions=True)
+        await asyncio.to_thread(self.names.stop)
         ending.cancel()
         self.observatory.close()
         self.remove = wish.remove
+        if self.remove:
+            await asyncio.to_thread(self.priorities.clear)
         if not self.remove:
             log.info(
                 "the agent ends; its programs stay attached and go on counting until "
@@ -138,6 +187,22 @@ class Agent:
             )
         for task in done - {ending}:
             task.result()
+
+    def _steer_once(self) -> None:
+        done = self.steering.beat(now_ns=now().monotonic_ns)
+        if done is None:
+            return
+        for name, why in done.problems.items():
+            log.debug("service %s: %s", name, "; ".join(why))
+        wanted = any(one.fastpath for one in self.steering.services.values())
+        if wanted != self._fast:
+            why_not = self._mesh.plane.turn_fastpath(on=wanted)
+            self._fast = wanted
+            if why_not:
+                log.warning("the fast path is off: %s", why_not)
+
+    def _found(self, verdict: Verdict) -> None:
+        self.steering.healths.found(verdict)
 
     def status(self) -> Status:
         """The data plane and the agent as they stand."""
@@ -155,6 +220,8 @@ class Agent:
         token = config.bearer(settings.api) if settings.api.listen else None
         service = Service(
             observatory=self.observatory,
+            objects=Objects(self.desired),
+            steering=self.steering,
             now=now,
             status=self.status,
             config=lambda: config.effective(settings),
@@ -173,7 +240,7 @@ class Agent:
     def _say_hello(self) -> None:
         settings = self._settings
         for program in self._plane.program_info():
-            if not program.attached and program.why:
+            if not program.attached and program.why and "no service asks" not in program.why:
                 log.warning("%s is not attached: %s", program.name, program.why)
         log.info(
             "undermesh %s, instance %s, %s; answering on %s",
