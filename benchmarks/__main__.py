@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
 
-from benchmarks import cli, processes, rows, tap
+from benchmarks import cli, control, fastpath, lb, priority, processes, rows, tap
 from benchmarks.pace import Pace
 from benchmarks.rows import Row
 
@@ -40,11 +40,39 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         tools=tap.TOOLS,
         takes="5 minutes",
     ),
+    "fastpath": Benchmark(
+        shows="round trips and streams of same-host connections joined from socket to socket, "
+        "all counting on; beside plain loopback TCP",
+        parts=fastpath.PARTS,
+        tools=fastpath.TOOLS,
+        takes="2 minutes",
+    ),
     "cli": Benchmark(
         shows="how fast the command answers; beside ss, bpftrace and an empty Python",
         parts={"cli": cli.measure},
         tools=cli.TOOLS,
         takes="20 seconds",
+    ),
+    "priority": Benchmark(
+        shows="a critical service's p99 on a link that bulk flows fill, with its Priority and "
+        "without; beside the idle link",
+        parts=priority.PARTS,
+        tools=priority.TOOLS,
+        takes="90 seconds",
+    ),
+    "control": Benchmark(
+        shows="how long until the kernel holds 10,000 services: from files, from the store, after "
+        "one change",
+        parts=control.PARTS,
+        tools=control.TOOLS,
+        takes="90 seconds",
+    ),
+    "lb": Benchmark(
+        shows="connect, ask and close through one of 10,000 services; beside direct, nftables and "
+        "HAProxy; and with 100,000 services beside one",
+        parts=lb.PARTS,
+        tools=lb.TOOLS,
+        takes="90 seconds",
     ),
 }
 

@@ -64,7 +64,7 @@ async def _live(agent: running.Agent, hooks: _Hooks) -> None:
 def main() -> int:
     settings = config.load()
     with opening.opened(settings) as held:
-        agent = running.Agent(settings=settings, ports=held.ports)
+        agent = running.Agent(settings=settings, held=held)
         agent.observatory.open(continues=held.continues, at=adapters.now())
         plane = held.ports.plane
         assert isinstance(plane, Plane)

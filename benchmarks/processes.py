@@ -105,7 +105,8 @@ def wait_until(
 def own_cgroup(root: Path) -> Iterator[Path]:
     """A cgroup below `root` for what nobody else shall be in; removed with the block, when what
     ran in it has ended."""
-    group = root / f"{_SCRATCH}{os.getpid()}"
+    # An agent named bench-PID keeps its runs in undermesh-bench-PID and removes that at its end.
+    group = root / f"{_SCRATCH}{os.getpid()}.load"
     group.mkdir()
     try:
         yield group
@@ -133,7 +134,7 @@ def clear_scratch() -> None:
 def clear_cgroups(root: Path) -> None:
     """The same for their cgroups, when they are empty."""
     for group in root.glob(f"{_SCRATCH}*"):
-        if not is_alive(group.name.removeprefix(_SCRATCH)):
+        if not is_alive(group.name.removeprefix(_SCRATCH).partition(".")[0]):
             with contextlib.suppress(OSError):
                 group.rmdir()
 
