@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
 
-from benchmarks import cli, control, fastpath, lb, priority, processes, rows, tap
+from benchmarks import cli, control, fastpath, lb, priority, processes, rows, sidecar, tap
 from benchmarks.pace import Pace
 from benchmarks.rows import Row
 
@@ -73,6 +73,12 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         parts=lb.PARTS,
         tools=lb.TOOLS,
         takes="90 seconds",
+    ),
+    "sidecar": Benchmark(
+        shows="HTTP requests through a service; beside one Envoy and a pair of Envoys in the way",
+        parts=sidecar.PARTS,
+        tools=sidecar.TOOLS,
+        takes="2 minutes",
     ),
 }
 
