@@ -142,10 +142,10 @@ def _listing() -> str:
     for name, benchmark in BENCHMARKS.items():
         text = f"{benchmark.shows}; {benchmark.takes}"
         lines += textwrap.wrap(
-            text, rows.WIDTH, initial_indent=f"  {name:6}", subsequent_indent=" " * 8
+            text, rows.WIDTH, initial_indent=f"  {name:9}", subsequent_indent=" " * 11
         )
         if len(benchmark.parts) > 1:
-            lines.append(f"        parts: {', '.join(benchmark.parts)}")
+            lines.append(f"           parts: {', '.join(benchmark.parts)}")
     return "\n".join(lines)
 
 

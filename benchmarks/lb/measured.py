@@ -15,7 +15,7 @@ from benchmarks.rows import Bar, Row
 SERVICES, BACKENDS = 10_000, 3
 OF_DIRECT, OF_ONE = 1.05, 1.10
 FEW, MANY = 1, 100_000
-BATCH = 500
+BATCH = 100
 PLAIN, COUNTED = "direct", "direct, counted"
 
 Way = tuple[Caller, Callable[[int], Target]]
@@ -29,7 +29,7 @@ def beside(pace: Pace) -> Iterator[Row]:
         directory = stack.enter_context(processes.scratch())
         program = ends.compiled(directory)
         ways = _ways(stack, directory, program, services)
-        taken = _by_turns(ways, services, rounds=pace.pick(60, 6))
+        taken = _by_turns(ways, services, rounds=pace.pick(300, 20))
     yield from _beside(taken, services)
 
 
@@ -44,7 +44,7 @@ def size(pace: Pace) -> Iterator[Row]:
         ports = stack.enter_context(ends.server(program, cgroup=up.scope))
         caller = stack.enter_context(ends.caller(program, cgroup=up.scope))
         draw = random.Random(1)
-        for turn in range(pace.pick(40, 4) * 2):
+        for turn in range(pace.pick(60, 4) * 2):
             # A, B, B, A …: what drifts slowly is on both sides alike.
             count = (FEW, many, many, FEW)[turn % 4]
             up.load(count, backends=1, ports=ports)

@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
@@ -82,8 +83,6 @@ def haproxy(directory: Path, count: int, ports: Sequence[int]) -> Iterator[None]
 
 
 def _await(process: subprocess.Popen[bytes], directory: Path, last: Target) -> None:
-    import socket
-
     def answers() -> bool:
         if process.poll() is not None:
             said = (directory / "haproxy.log").read_text(errors="replace")[-800:]

@@ -16,10 +16,11 @@ def on_hooks(scope: Path) -> Mapping[str, int]:
 
 class Watch:
     """Looks at the hooks of a scope again and again; a context manager. `least` is the fewest
-    programs each hook has had, `looks` how often it looked."""
+    programs each hook has had, `first` how many at the beginning, `looks` how often it looked."""
 
     def __init__(self, scope: Path) -> None:
-        self.least = dict(on_hooks(scope))
+        self.first = on_hooks(scope)
+        self.least = dict(self.first)
         self.looks = 0
         self._scope = scope
         self._stop = threading.Event()

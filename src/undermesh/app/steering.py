@@ -85,6 +85,8 @@ class _Said:
     sets: dict[ServiceName, tuple[EndpointSet, ...]]
     workloads: tuple[WorkloadSpec, ...]
     priorities: tuple[PrioritySpec, ...] = ()
+    listed: Mapping[ServiceName, tuple[EndpointSet, ...]] = field(default_factory=dict)
+    """`sets` as the manifests have them."""
 
 
 class Steering:
@@ -107,6 +109,7 @@ class Steering:
         self._actual: Actual | None = None
         self._memory: Memory = NO_MEMORY
         self._problems: Mapping[ServiceName, tuple[str, ...]] = MappingProxyType({})
+        self._unnamed: Mapping[ServiceName, str] = MappingProxyType({})
         self._due_ns: int | None = None
         self._counted_ns = 0
         held = edges.tables.actual()
@@ -249,11 +252,9 @@ class Steering:
 
     def _give(self) -> Mapping[ServiceName, str]:
         """Addresses and numbers for services that have none, kept before they are used."""
-        services = self._said.services
-        if services.keys() <= self._ids.keys() and self._desired.world is not None:
-            before = self._desired.world.services
-            if all(before.get(name) is one for name, one in services.items()):
-                return {}
+        services, before = self._said.services, self._desired.world
+        if before is not None and _claims_alike(services, before.services):
+            return self._unnamed
         found = addresses.assign(self._addresses, services.values(), self._place.ranges)
         numbered = addresses.number(self._ids, services, self._next)
         fresh = {
@@ -270,7 +271,8 @@ class Steering:
         self._ids, self._next = dict(numbered.ids), numbered.next
         # What a service that is gone had stays known: it gets it again when it comes back.
         self._addresses = {**self._addresses, **found.addresses}
-        return {**found.problems, **numbered.problems}
+        self._unnamed = {**found.problems, **numbered.problems}
+        return self._unnamed
 
     def _verdicts(self) -> dict[ServiceName, Mapping[EndpointKey, Verdict]]:
         found = {name: self.healths.verdicts(name) for name in self._said.services}
@@ -285,10 +287,31 @@ def _grouped(objects: Iterable[Object], before: _Said, netns: Netns) -> _Said:
     found = gather(tuple(objects))
     sets: dict[ServiceName, tuple[EndpointSet, ...]] = {}
     for name, listed in found.endpoint_sets.items():
-        bound = tuple(_bound(one, netns) for one in listed)
         was = before.sets.get(name)
-        sets[name] = was if was is not None and was == bound else bound
-    return _Said(dict(found.services), sets, found.workloads, found.priorities)
+        if was is None or before.listed.get(name) != listed:
+            bound = tuple(_bound(one, netns) for one in listed)
+            was = was if was == bound else bound
+        sets[name] = was
+    return _Said(dict(found.services), sets, found.workloads, found.priorities, found.endpoint_sets)
+
+
+def _claims_alike(
+    services: Mapping[ServiceName, Service], before: Mapping[ServiceName, Service]
+) -> bool:
+    """Whether the same services want the same of addresses: then nobody is given another."""
+    if len(services) != len(before):
+        return False
+    for name, one in services.items():
+        was = before.get(name)
+        if was is one:
+            continue
+        if was is None or (was.addresses, was.headless, was.external is None) != (
+            one.addresses,
+            one.headless,
+            one.external is None,
+        ):
+            return False
+    return True
 
 
 def _bound(listed: EndpointSet, netns: Netns) -> EndpointSet:
