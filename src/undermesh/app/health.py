@@ -69,17 +69,19 @@ class Healths:
             replanned |= bool(self._services.pop(name).targets)
             self._changed.discard(name)
         for name, watched in services.items():
-            known = self._services.get(name)
-            if known is not None and known.watched == watched:
-                continue
-            if known is None:
-                service = ServiceHealth(watched, self._in_use.pop(name, frozenset()))
-            else:
-                service = known.becomes(watched)
-            self._services[name] = service
-            replanned |= service.targets != (known.targets if known else {})
-            changed = service.settle(watched.listed, now_ns=now_ns)
-            self._note(name, changed or known is None or service.verdicts is not known.verdicts)
+            replanned |= self._becomes(name, watched, now_ns)
+        if replanned:
+            self._aim()
+
+    def rewatch(self, services: Mapping[ServiceName, Watched | None], *, now_ns: int) -> None:
+        """The same for these services only; None where there is none any more."""
+        replanned = False
+        for name, watched in services.items():
+            if watched is not None:
+                replanned |= self._becomes(name, watched, now_ns)
+            elif name in self._services:
+                replanned |= bool(self._services.pop(name).targets)
+                self._changed.discard(name)
         if replanned:
             self._aim()
 
@@ -135,6 +137,20 @@ class Healths:
         """The services whose verdicts changed since this was last asked."""
         changed, self._changed = frozenset(self._changed), set()
         return changed
+
+    def _becomes(self, name: ServiceName, watched: Watched, now_ns: int) -> bool:
+        """Takes over a service as it is to be watched; whether other targets are to be checked."""
+        known = self._services.get(name)
+        if known is not None and known.watched == watched:
+            return False
+        if known is None:
+            service = ServiceHealth(watched, self._in_use.pop(name, frozenset()))
+        else:
+            service = known.becomes(watched)
+        self._services[name] = service
+        changed = service.settle(watched.listed, now_ns=now_ns)
+        self._note(name, changed or known is None or service.verdicts is not known.verdicts)
+        return service.targets != (known.targets if known else {})
 
     def _note(self, name: ServiceName, changed: bool) -> None:
         if changed:

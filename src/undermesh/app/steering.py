@@ -5,10 +5,11 @@ A round reads what changed (objects, workloads, verdicts), compiles the services
 the writes and does them. Stopped anywhere, the next round goes on from what the kernel holds.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from undermesh.app import said
 from undermesh.app.backends import BackendOwners
 from undermesh.app.health import Checks, Healths
 from undermesh.app.limits import SECOND_NS
@@ -19,11 +20,8 @@ from undermesh.compile.desired import NOTHING, Desired
 from undermesh.compile.services import services as compiled
 from undermesh.compile.services import sizes
 from undermesh.compile.world import World
-from undermesh.manifests import gather
-from undermesh.model.objects import Object
 from undermesh.model.service import (
     ANY_NETNS,
-    EndpointSet,
     Netns,
     PrioritySpec,
     Service,
@@ -77,18 +75,6 @@ class Round:
     again_ns: int | None
 
 
-@dataclass(slots=True)
-class _Said:
-    """Objects by what they are about."""
-
-    services: dict[ServiceName, Service]
-    sets: dict[ServiceName, tuple[EndpointSet, ...]]
-    workloads: tuple[WorkloadSpec, ...]
-    priorities: tuple[PrioritySpec, ...] = ()
-    listed: Mapping[ServiceName, tuple[EndpointSet, ...]] = field(default_factory=dict)
-    """`sets` as the manifests have them."""
-
-
 class Steering:
     """All in one thread."""
 
@@ -99,12 +85,15 @@ class Steering:
         self._edges = edges
         self._place = place
         self._head = -1
-        self._said = _Said({}, {}, ())
+        self._said = said.NOTHING
         self._hosts: object = None
         self._selected: Mapping[ServiceName, Selected] = {}
         self._watched: dict[ServiceName, Watched] = {}
+        self._verdicts: Mapping[ServiceName, Mapping[EndpointKey, Verdict]] = {}
         self._addresses, self._ids = edges.given.read()
         self._next = edges.given.next()
+        self._names_of: Mapping[ServiceName, ServiceId] = {}
+        self._names: Mapping[ServiceId, ServiceName] = {}
         self._desired: Desired = NOTHING
         self._actual: Actual | None = None
         self._memory: Memory = NO_MEMORY
@@ -186,21 +175,48 @@ class Steering:
         due = self._due_ns is not None and now_ns >= self._due_ns
         if head == self._head and hosts is self._hosts and not verdicts and not due:
             return None
-        if head != self._head:
-            self._said = _grouped(self._edges.wanted.objects(), self._said, self._place.netns)
+        names = self._read(head)
+        if hosts is not self._hosts:
+            names = None
         if head != self._head or hosts is not self._hosts:
-            self._choose(hosts)
-            self._watch(now_ns)
+            self._choose(hosts, names)
+            self._watch(names, now_ns)
         self._head, self._hosts = head, hosts
-        self.healths.take_changed()  # what watching brought about is in this round
+        # What watching brought about is in this round.
+        self._judge(verdicts | self.healths.take_changed(), names)
         return self._agree(now_ns)
 
-    def _choose(self, hosts: Iterable[HostWorkload]) -> None:
-        self._selected = select(
-            self._said.services.values(), tuple(hosts), self._said.workloads, self._selected
-        )
+    def _read(self, head: int) -> frozenset[ServiceName] | None:
+        """Reads what is stored; which services are concerned, None where it may be any."""
+        if head == self._head:
+            return frozenset()
+        objects = self._edges.wanted.objects()
+        touched = self._edges.wanted.touched(since=self._head)
+        if touched is None or touched.others:
+            self._said = said.grouped(objects, self._said, self._place.netns)
+            return None
+        self._said = said.regrouped(objects, self._said, self._place.netns, touched.services)
+        return touched.services
 
-    def _watch(self, now_ns: int) -> None:
+    def _choose(self, hosts: Sequence[HostWorkload], names: frozenset[ServiceName] | None) -> None:
+        services = self._said.services
+        if names is None:
+            wanted = services.values()
+            self._selected = select(wanted, hosts, self._said.workloads, self._selected)
+            return
+        some = [services[name] for name in names if name in services]
+        chosen = select(some, hosts, self._said.workloads, self._selected)
+        if any(chosen.get(name) is not self._selected.get(name) for name in names):
+            left = {name: one for name, one in self._selected.items() if name not in names}
+            self._selected = left | chosen
+
+    def _watch(self, names: frozenset[ServiceName] | None, now_ns: int) -> None:
+        if names is not None:
+            changed = {name: self._watched_as(name) for name in names}
+            self._watched = {n: one for n, one in self._watched.items() if n not in names}
+            self._watched |= {name: one for name, one in changed.items() if one is not None}
+            self.healths.rewatch(changed, now_ns=now_ns)
+            return
         before, known = self._desired.world, self._watched
         found: dict[ServiceName, Watched] = {}
         for name, service in self._said.services.items():
@@ -216,6 +232,28 @@ class Steering:
         self._watched = found
         self.healths.watch(found, now_ns=now_ns)
 
+    def _watched_as(self, name: ServiceName) -> Watched | None:
+        service = self._said.services.get(name)
+        if service is None:
+            return None
+        sets, selected = self._said.sets.get(name, ()), self._selected.get(name, NOBODY)
+        return watched(service, sets, selected)
+
+    def _judge(self, changed: frozenset[ServiceName], names: frozenset[ServiceName] | None) -> None:
+        """Takes over the verdicts of these services, of all where anything may have changed."""
+        services = self._said.services
+        if names is None:
+            found = {name: self.healths.verdicts(name) for name in services}
+            self._verdicts = {name: verdicts for name, verdicts in found.items() if verdicts}
+        elif changed or names:
+            kept = dict(self._verdicts)
+            for name in changed | names:
+                verdicts = self.healths.verdicts(name) if name in services else {}
+                kept.pop(name, None)
+                if verdicts:
+                    kept[name] = verdicts
+            self._verdicts = kept
+
     def _agree(self, now_ns: int) -> Round:
         self._due_ns = now_ns + SECOND_NS  # when something is raised
         unnamed = self._give()
@@ -225,7 +263,7 @@ class Steering:
             addresses=self._addresses,
             endpoint_sets=self._said.sets,
             selected=self._selected,
-            verdicts=self._verdicts(),
+            verdicts=self._verdicts,
             sizes=sizes(self._desired),
             node=self._place.node,
             zone=self._place.zone,
@@ -253,7 +291,7 @@ class Steering:
     def _give(self) -> Mapping[ServiceName, str]:
         """Addresses and numbers for services that have none, kept before they are used."""
         services, before = self._said.services, self._desired.world
-        if before is not None and _claims_alike(services, before.services):
+        if before is not None and said.claims_alike(services, before.services):
             return self._unnamed
         found = addresses.assign(self._addresses, services.values(), self._place.ranges)
         numbered = addresses.number(self._ids, services, self._next)
@@ -274,56 +312,11 @@ class Steering:
         self._unnamed = {**found.problems, **numbered.problems}
         return self._unnamed
 
-    def _verdicts(self) -> dict[ServiceName, Mapping[EndpointKey, Verdict]]:
-        found = {name: self.healths.verdicts(name) for name in self._said.services}
-        return {name: verdicts for name, verdicts in found.items() if verdicts}
-
-    def _named(self) -> dict[ServiceId, ServiceName]:
-        return {number: name for name, number in self._ids.items()}
-
-
-def _grouped(objects: Iterable[Object], before: _Said, netns: Netns) -> _Said:
-    """Objects by what they are about; a tuple that is as it was is the same object."""
-    found = gather(tuple(objects))
-    sets: dict[ServiceName, tuple[EndpointSet, ...]] = {}
-    for name, listed in found.endpoint_sets.items():
-        was = before.sets.get(name)
-        if was is None or before.listed.get(name) != listed:
-            bound = tuple(_bound(one, netns) for one in listed)
-            was = was if was == bound else bound
-        sets[name] = was
-    return _Said(dict(found.services), sets, found.workloads, found.priorities, found.endpoint_sets)
-
-
-def _claims_alike(
-    services: Mapping[ServiceName, Service], before: Mapping[ServiceName, Service]
-) -> bool:
-    """Whether the same services want the same of addresses: then nobody is given another."""
-    if len(services) != len(before):
-        return False
-    for name, one in services.items():
-        was = before.get(name)
-        if was is one:
-            continue
-        if was is None or (was.addresses, was.headless, was.external is None) != (
-            one.addresses,
-            one.headless,
-            one.external is None,
-        ):
-            return False
-    return True
-
-
-def _bound(listed: EndpointSet, netns: Netns) -> EndpointSet:
-    """A loopback address that a manifest lists is this host's own: it is reached from the agent's
-    network namespace, and in any other it would be somebody else."""
-    if not any(one.address.is_loopback and one.netns == ANY_NETNS for one in listed.endpoints):
-        return listed
-    endpoints = tuple(
-        replace(one, netns=netns) if one.address.is_loopback and one.netns == ANY_NETNS else one
-        for one in listed.endpoints
-    )
-    return replace(listed, endpoints=endpoints)
+    def _named(self) -> Mapping[ServiceId, ServiceName]:
+        if self._names_of is not self._ids:
+            self._names_of = self._ids
+            self._names = {number: name for name, number in self._ids.items()}
+        return self._names
 
 
 def _joined(

@@ -4,6 +4,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from undermesh.app.desired import Touched
 from undermesh.app.ports import Structured
 from undermesh.compile.desired import NameEntry
 from undermesh.model.objects import Object
@@ -22,6 +23,9 @@ class Wanted(Protocol):
         ...
 
     def objects(self) -> tuple[Object, ...]: ...
+    def touched(self, *, since: int) -> Touched | None:
+        """What changed after that number; None where that is not known."""
+        ...
 
 
 class Tables(Protocol):

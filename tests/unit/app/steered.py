@@ -4,9 +4,10 @@
 import numpy as np
 
 from undermesh import manifests
+from undermesh.app.desired import Touched
 from undermesh.app.steering import Edges, Place, Steering
 from undermesh.compile.desired import SLOT
-from undermesh.model.service import ServiceId
+from undermesh.model.service import ServiceId, ServiceName
 from undermesh.model.workload import NodeId
 from undermesh.reconcile.actual import Actual, keys
 from undermesh.reconcile.steps import (
@@ -99,12 +100,28 @@ class Kernel:
 class Said:
     def __init__(self):
         self.changed = 0
+        self.tells = False
+        self._before = ()
         self._objects = ()
 
     def objects(self):
         return self._objects
 
+    def touched(self, *, since):
+        """What the last `say` changed, where `tells` is set."""
+        if not self.tells or since != self.changed - 1:
+            return None
+        before, now = self._before, self._objects
+        differ = [one for one in before if one not in now] + [
+            one for one in now if one not in before
+        ]
+        specs = [spec for one in differ for spec in one.specs]
+        names = [getattr(s, "service", None) or s.name for s in specs]
+        services = frozenset(name for name in names if isinstance(name, ServiceName))
+        return Touched(services=services, others=len(services) < len(set(map(str, names))))
+
     def say(self, text):
+        self._before = self._objects
         read = manifests.read([manifests.Source("test.yaml", text)])
         assert not read.errors, read.errors
         self._objects = read.objects

@@ -37,9 +37,12 @@ def ends(mesh, port=80):
     return {address[3] for one in found.values() for address, _ in one}
 
 
-@pytest.fixture
-def mesh():
-    return Mesh()
+@pytest.fixture(params=[False, True], ids=["all", "touched"])
+def mesh(request):
+    """With everything looked at in every round, and with what was touched only."""
+    mesh = Mesh()
+    mesh.said.tells = request.param
+    return mesh
 
 
 def test_a_service_reaches_its_endpoints(mesh):

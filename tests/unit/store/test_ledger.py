@@ -203,9 +203,9 @@ def test_a_killed_agent_leaves_what_it_committed_and_what_it_had_begun(tmp_path)
         for n in range(1, 100000):
             fold = ledger.begin(table, slots=[b"k%d" % n], keys=[b"a"],
                                 values=np.array([[1]], dtype=np.int64))
-            print(n, "begun", flush=True)
+            print(f"{n} begun", flush=True)
             ledger.commit(fold)
-            print(n, "done", flush=True)
+            print(f"{n} done", flush=True)
     """
     command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
@@ -214,7 +214,7 @@ def test_a_killed_agent_leaves_what_it_committed_and_what_it_had_begun(tmp_path)
             if line.startswith("200 begun"):
                 break
         child.send_signal(signal.SIGKILL)
-        said = [line.split() for line in child.stdout]
+        said = [line.split() for line in child.stdout if line.endswith("\n")]
     begun = max([200, *(int(n) for n, what in said if what == "begun")])
     with Database.open(tmp_path) as database:
         ledger = Ledger(database)
