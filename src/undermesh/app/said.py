@@ -63,11 +63,15 @@ def regrouped(
     """The same where nothing changed but what these services follow from: costs by how many they
     are, and a look at which objects are still the same."""
     had, has = set(map(id, before.objects)), set(map(id, objects))
-    fresh = [one for one in objects if id(one) not in had]
+    fresh: dict[ServiceName, list[Object]] = {}
+    for one in objects:
+        if id(one) not in had:
+            for name in _concerned(one):
+                fresh.setdefault(name, []).append(one)
     mine: dict[ServiceName, tuple[Object, ...]] = {}
     for name in names:
         kept = [one for one in before.about.get(name, ()) if id(one) in has]
-        mine[name] = (*kept, *(one for one in fresh if name in _concerned(one)))
+        mine[name] = (*kept, *fresh.get(name, ()))
     found = gather(tuple({id(one): one for held in mine.values() for one in held}.values()))
     sets = {name: _kept(name, found, before, netns) for name in names}
     return replace(

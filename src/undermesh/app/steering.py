@@ -207,14 +207,19 @@ class Steering:
         some = [services[name] for name in names if name in services]
         chosen = select(some, hosts, self._said.workloads, self._selected)
         if any(chosen.get(name) is not self._selected.get(name) for name in names):
-            left = {name: one for name, one in self._selected.items() if name not in names}
+            left = dict(self._selected)
+            for name in names:
+                left.pop(name, None)
             self._selected = left | chosen
 
     def _watch(self, names: frozenset[ServiceName] | None, now_ns: int) -> None:
         if names is not None:
             changed = {name: self._watched_as(name) for name in names}
-            self._watched = {n: one for n, one in self._watched.items() if n not in names}
-            self._watched |= {name: one for name, one in changed.items() if one is not None}
+            for name, one in changed.items():
+                if one is None:
+                    self._watched.pop(name, None)
+                else:
+                    self._watched[name] = one
             self.healths.rewatch(changed, now_ns=now_ns)
             return
         before, known = self._desired.world, self._watched
