@@ -3,7 +3,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from benchmarks.lb import measured
+import benchmarks.lb.measured as measured
 from benchmarks.pace import Pace
 from benchmarks.rows import Row
 

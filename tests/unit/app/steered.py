@@ -7,7 +7,8 @@ from undermesh import manifests
 from undermesh.app.desired import Touched
 from undermesh.app.steering import Edges, Place, Steering
 from undermesh.compile.desired import SLOT
-from undermesh.model.service import ServiceId, ServiceName
+from undermesh.model.objects import Object
+from undermesh.model.service import EndpointSet, ServiceId, ServiceName
 from undermesh.model.workload import NodeId
 from undermesh.reconcile.actual import Actual, keys
 from undermesh.reconcile.steps import (
@@ -101,8 +102,8 @@ class Said:
     def __init__(self):
         self.changed = 0
         self.tells = False
-        self._before = ()
-        self._objects = ()
+        self._before: tuple[Object, ...] = ()
+        self._objects: tuple[Object, ...] = ()
 
     def objects(self):
         return self._objects
@@ -116,7 +117,7 @@ class Said:
             one for one in now if one not in before
         ]
         specs = [spec for one in differ for spec in one.specs]
-        names = [getattr(s, "service", None) or s.name for s in specs]
+        names = [s.service if isinstance(s, EndpointSet) else s.name for s in specs]
         services = frozenset(name for name in names if isinstance(name, ServiceName))
         return Touched(services=services, others=len(services) < len(set(map(str, names))))
 
